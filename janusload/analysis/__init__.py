@@ -1,0 +1,1 @@
+"""From a run folder to a Summary, with numpy and pandas."""

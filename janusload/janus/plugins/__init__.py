@@ -1,0 +1,1 @@
+"""One facade per Janus plugin, with typed requests and results."""

@@ -1,0 +1,1 @@
+"""A disposable Janus on this machine."""

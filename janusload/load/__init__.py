@@ -1,0 +1,1 @@
+"""Load: the only package that imports Locust."""

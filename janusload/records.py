@@ -1,0 +1,235 @@
+"""One record per thing observed: the contract between a run and whatever reads it later.
+
+Every record is a NamedTuple: immutable, and cheap enough to write one per request. Moments are nanoseconds of the
+machine's monotonic clock (`CLOCK_MONOTONIC`, shared by all processes of a machine) and end in `_ns`; `meta.json` says
+which UTC moment they belong to. A field that may be unknown is None; nothing is ever filled in to look complete.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Outcome(StrEnum):
+    """How an attempt ended; every attempt has exactly one."""
+
+    OK = "ok"
+    API_TIMEOUT = "api_timeout"  # written, and no answer within T of the write
+    API_ERROR = "api_error"  # answered with an error, by the core or by a plugin
+    LOST_CONNECTION = "lost_connection"  # the WebSocket closed while it was pending
+    CONNECT_FAILED = "connect_failed"  # no WebSocket came up; `phase` says how far it got
+    DROPPED = "dropped"  # no client could take it: never written
+    CUT = "cut"  # the run stopped while it was pending
+
+
+class Source(StrEnum):
+    """Who made the request."""
+
+    ARRIVALS = "arrivals"  # the open-loop stream under test
+    USERS = "users"  # closed-loop users
+    HOUSEKEEPING = "housekeeping"  # destroys of what the stream created, keepalives, room set-up
+
+
+class Rung(StrEnum):
+    """What the stall ladder asks, from the outside in."""
+
+    TCP = "tcp"
+    WS_UPGRADE = "ws_upgrade"
+    WS_PING = "ws_ping"
+    PING = "ping"
+    CREATE = "create"
+    AUDIOBRIDGE_SYNC = "audiobridge_sync"
+    AUDIOBRIDGE_ASYNC = "audiobridge_async"
+    MEDIA = "media"
+
+
+class RequestRecord(NamedTuple):
+    """One attempt of one request.
+
+    Attributes:
+        attempt: number of the attempt, unique within the process that wrote the file.
+        name: `layer.verb`, as in `janus.create` or `audiobridge.join`.
+        source: a `Source`.
+        step: index of the load step in force when it was due; -1 outside the steps.
+        due_ns: when it was meant to be sent (for a closed-loop user: when it was asked for).
+        sent_ns: when its WebSocket frame was handed to the kernel; None if that never happened.
+        answered_ns: when the frame with the final answer arrived; None without an answer in time.
+        timeout_s: T, counted from `sent_ns`.
+        outcome: an `Outcome`.
+        phase: for `connect_failed` the last phase begun (dns, tcp, tls, ws_upgrade), else empty.
+        layer: for `api_error` who refused: `janus` or `plugin`, else empty.
+        plugin: short name of the plugin that was asked, as in `audiobridge`, else empty.
+        code: the error code; None without one.
+        user: the user or connection that made it, as in `talker-3`.
+    """
+
+    attempt: int
+    name: str
+    source: str
+    step: int
+    due_ns: int
+    sent_ns: int | None
+    answered_ns: int | None
+    timeout_s: float
+    outcome: str
+    phase: str = ""
+    layer: str = ""
+    plugin: str = ""
+    code: int | None = None
+    user: str = ""
+
+
+class LateRecord(NamedTuple):
+    """The answer to an attempt that had already been recorded as `api_timeout`: slow, not lost."""
+
+    attempt: int
+    name: str
+    sent_ns: int
+    answered_ns: int
+
+
+class ProbeRecord(NamedTuple):
+    """One question of the stall ladder.
+
+    Attributes:
+        rung: a `Rung`.
+        due_ns: when it was meant to be asked.
+        answered_ns: when the answer came; None if none came within the deadline.
+        deadline_s: how long the rung was given, from `due_ns`.
+        ok: whether the rung answered as it should.
+        detail: what went wrong, in few words; empty if nothing did.
+    """
+
+    rung: str
+    due_ns: int
+    answered_ns: int | None
+    deadline_s: float
+    ok: bool
+    detail: str = ""
+
+
+class MediaRecord(NamedTuple):
+    """What one peer had sent and received at a moment: counters since the peer began.
+
+    Attributes:
+        peer: name of the peer, as in `talker-3`.
+        worker: media worker that carries it.
+        state: new, connecting, connected, closed or failed.
+        sent, received: RTP packets.
+        lost: RTP packets from the server that never came (RFC 3550 A.3); never below 0 here.
+        late: packets sent more than 5 ms after they were due.
+        jitter_ms: interarrival jitter (RFC 3550 6.4.1), None before it is known.
+        rtt_ms: round-trip time from RTCP (RFC 3550 6.4.1), None before it is known.
+        remote_lost_share: loss that the server reports of what we sent, 0..1, None before it is known.
+        setup_ms: from the answer being handed over until DTLS was up; None before that.
+    """
+
+    t_ns: int
+    peer: str
+    worker: int
+    state: str
+    sent: int
+    received: int
+    sent_bytes: int
+    received_bytes: int
+    lost: int
+    late: int
+    jitter_ms: float | None = None
+    rtt_ms: float | None = None
+    remote_lost_share: float | None = None
+    setup_ms: float | None = None
+
+
+class ServerRecord(NamedTuple):
+    """The Janus process at a moment, where it can be seen.
+
+    Attributes:
+        cpu_percent: of one core, since the record before.
+        throttled_share: share of the CPU quota's periods in which it was throttled since the record before.
+        rss_bytes, anon_bytes, file_bytes: resident memory and its split.
+        state: one letter as in /proc/PID/stat; empty when the process is gone.
+    """
+
+    t_ns: int
+    cpu_percent: float | None
+    throttled_share: float | None
+    rss_bytes: int | None
+    anon_bytes: int | None
+    file_bytes: int | None
+    threads: int | None
+    fds: int | None
+    state: str
+
+
+class LogRecord(NamedTuple):
+    """How many lines of one category the Janus log gained in the second before `t_ns`."""
+
+    t_ns: int
+    category: str
+    count: int
+
+
+class HealthRecord(NamedTuple):
+    """How well one process of the generator kept up since its record before.
+
+    Attributes:
+        process: as in `load` or `media-0`.
+        cpu_percent: of one core.
+        lag_p99_ms: by how much its event loop (gevent hub or asyncio) woke too late.
+        schedule_lag_p99_ms: by how much arrivals left too late; None where it sends none.
+        pacing_p99_ms: by how much RTP packets left too late; None where it sends none.
+        dropped: arrivals that no client could take.
+        in_flight: attempts waiting for an answer.
+        users: users that are running.
+    """
+
+    t_ns: int
+    process: str
+    cpu_percent: float
+    rss_bytes: int
+    fds: int
+    lag_p99_ms: float | None = None
+    schedule_lag_p99_ms: float | None = None
+    pacing_p99_ms: float | None = None
+    dropped: int = 0
+    in_flight: int = 0
+    users: int = 0
+
+
+class MarkerKind(StrEnum):
+    """What a marker says."""
+
+    PHASE = "phase"  # label: setup, joining, steps, recovery, leaving, end
+    STEP_BEGIN = "step_begin"  # step, value = offered load
+    STEP_END = "step_end"  # step, value = arrivals offered in it
+    RECOVERED = "recovered"  # value = seconds after the load went away
+    STALL = "stall"  # label: what is stuck, in words
+    NOTE = "note"
+
+
+class MarkerRecord(NamedTuple):
+    """Something happened to the run as a whole at `t_ns`."""
+
+    t_ns: int
+    kind: str
+    step: int = -1
+    label: str = ""
+    value: float | None = None
+
+
+Record = (
+    RequestRecord | LateRecord | ProbeRecord | MediaRecord | ServerRecord | LogRecord | HealthRecord | MarkerRecord
+)
+
+#: file stem of each kind of record in a run folder
+KINDS: dict[str, type[Record]] = {
+    "request": RequestRecord,
+    "late": LateRecord,
+    "probe": ProbeRecord,
+    "media": MediaRecord,
+    "server": ServerRecord,
+    "log": LogRecord,
+    "health": HealthRecord,
+    "marker": MarkerRecord,
+}

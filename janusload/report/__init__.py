@@ -1,0 +1,1 @@
+"""From a Summary to what people and other tools read."""

@@ -1,0 +1,1 @@
+"""Watching the server from outside: its process, its limits, its log."""

@@ -1,0 +1,289 @@
+"""The one summary object: what a run came to. `analysis` makes it, `report` renders it, other tools read its JSON.
+
+What is not known is absent from the JSON; nothing is filled in. `summary.json` carries `schema` = 1; a key that is
+there keeps its meaning until that number changes.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = 1
+
+Milliseconds = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Verdict(StrEnum):
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+
+
+class OnsetStatus(StrEnum):
+    """measurement.md section 3: how the search for the onset ended."""
+
+    FOUND = "found"
+    UNCONFIRMED = "unconfirmed"
+    NO_ONSET = "no_onset"
+    FROM_START = "from_start"
+    LOWER_UNPROVEN = "lower_unproven"
+    GENERATOR_LIMITED = "generator_limited"
+    TRANSPORT_LIMITED = "transport_limited"
+    ABORTED = "aborted"
+    INSUFFICIENT_DATA = "insufficient_data"
+
+
+class FailureKind(StrEnum):
+    NONE = "none"
+    OVERLOAD = "overload"
+    PLUGIN_STUCK = "plugin_stuck"
+    CORE_STUCK = "core_stuck"
+    PROCESS_FROZEN = "process_frozen"
+    CRASHED = "crashed"
+    UNREACHABLE = "unreachable"
+    GENERATOR_LIMITED = "generator_limited"
+
+
+class Quantile(_Part):
+    """A Kaplan-Meier quantile in milliseconds; with `at_least` the value is only a lower bound (`>= T`)."""
+
+    value: Milliseconds
+    at_least: bool = False
+    ci95: tuple[Milliseconds, Milliseconds] | None = None
+
+
+class Quantiles(_Part):
+    p50: Quantile | None = None
+    p95: Quantile | None = None
+    p99: Quantile | None = None
+
+
+class Rate(_Part):
+    """A timeout rate: x of n, with its one-sided Wilson bounds (as in measurement.md section 3)."""
+
+    timeouts: int
+    attempts: int
+    value: Share
+    lower: Share
+    upper: Share
+
+
+class Step(_Part):
+    """One plateau of load.
+
+    Attributes:
+        offered, achieved: load on the axis (for arrivals: requests due, and written, per second).
+        begin_s, end_s: since the start of the run; `settled_s` is where counting began.
+        counted: whether the step takes part in the onset; if not, `left_out` says why.
+    """
+
+    index: int
+    offered: float
+    achieved: float
+    begin_s: float
+    settled_s: float
+    end_s: float
+    rate: Rate
+    latency_ms: Quantiles
+    outcomes: dict[str, int]
+    participants: int | None = None
+    server_cpu_percent: float | None = None
+    counted: bool = True
+    left_out: str | None = None
+
+
+class Onset(_Part):
+    """Where the request begins timing out.
+
+    Attributes:
+        request: what was measured, as in `janus.create`.
+        axis: what `load` counts, as in `janus.create per second`.
+        load_bracket: (highest load credibly below p0, lowest credibly above); an open end is None.
+        latency_ms: latency at the onset (point 5 of measurement.md section 3).
+        bracket_ms: the deciding quantile (p95 unless said otherwise) at both ends of the bracket.
+        explanation: one sentence about what the status means here and what would help.
+    """
+
+    status: OnsetStatus
+    request: str
+    axis: str
+    timeout_s: float
+    p0: Share
+    quantile: Share
+    explanation: str
+    load_bracket: tuple[float | None, float | None] | None = None
+    load: float | None = None
+    latency_ms: Quantiles | None = None
+    bracket_ms: tuple[Quantile | None, Quantile | None] | None = None
+    samples_per_step: int | None = None
+    rate_upper: Share | None = None
+
+
+class Failure(_Part):
+    """What kind of failure was seen, and by which rule it was told.
+
+    Attributes:
+        first_seen_s: since the start of the run.
+        detected_after_s: from its true beginning (known only for injected faults) to `first_seen_s`.
+        recovered_after_s: from the moment the load went away until the server answered again; absent if it never did
+            or if nothing had to recover (`rule` says which).
+    """
+
+    kind: FailureKind
+    rule: str
+    plugin: str | None = None
+    first_seen_s: float | None = None
+    detected_after_s: float | None = None
+    recovered_after_s: float | None = None
+    evidence: str | None = None
+
+
+class RequestSummary(_Part):
+    """All attempts of one request over the whole run."""
+
+    count: int
+    outcomes: dict[str, int]
+    latency_ms: Quantiles
+    late: int = 0
+    errors: dict[str, int] = {}
+
+
+class Media(_Part):
+    """What the participants sent and heard.
+
+    Attributes:
+        participants: the most that had audio flowing at one moment.
+        silent: peers that were connected and never received a packet.
+    """
+
+    participants: int
+    peers: int | None = None
+    failed: int | None = None
+    silent: int | None = None
+    loss: Share | None = None
+    jitter_ms: Quantiles | None = None
+    rtt_ms: Quantiles | None = None
+    setup_ms: Quantiles | None = None
+    mos: float | None = None
+    heard: dict[str, int] | None = None
+    mouth_to_ear_ms: Quantiles | None = None
+
+
+class Server(_Part):
+    """The Janus process, where it could be seen."""
+
+    version: str | None = None
+    cpu_percent_max: float | None = None
+    cpu_limit_percent: float | None = None
+    throttled_share_max: Share | None = None
+    rss_mb_first: float | None = None
+    rss_mb_max: float | None = None
+    threads_max: int | None = None
+    fds_max: int | None = None
+
+
+class Generator(_Part):
+    """Whether the generator kept up, so that its numbers are the server's.
+
+    Attributes:
+        reasons: why it did not, in words; empty if it did.
+    """
+
+    valid: bool
+    reasons: list[str]
+    cpu_percent_max: dict[str, float] = {}
+    lag_p99_ms_max: float | None = None
+    schedule_lag_p99_ms_max: float | None = None
+    pacing_p99_ms_max: float | None = None
+    dropped: int = 0
+
+
+class Leaks(_Part):
+    """What was left behind; a count is absent where it could not be asked."""
+
+    sessions: int | None = None
+    processes: int | None = None
+
+
+class Threshold(_Part):
+    name: str
+    limit: str
+    value: str
+    passed: bool
+
+
+class RunFacts(_Part):
+    """Enough to do it again."""
+
+    name: str
+    asks: str | None = None
+    started_utc: str
+    duration_s: float
+    end: str
+    where: str
+    command: str | None = None
+    scenario: str | None = None
+    versions: dict[str, str] = {}
+    host: dict[str, Any] = {}
+    server_info: dict[str, Any] = {}
+    lab: dict[str, Any] | None = None
+    seed: int | None = None
+
+
+class Timeline(_Part):
+    """The run on one time axis, in equal bins; every list has one entry per bin, None where nothing is known.
+
+    Attributes:
+        t_s: beginning of the bin, since the start of the run.
+        outcomes: attempts of the request under test by outcome, counted by when they were due.
+        markers: (t_s, words) of what happened to the run.
+    """
+
+    bin_s: float
+    t_s: list[float]
+    offered_per_s: list[float | None]
+    participants: list[int | None]
+    p50_ms: list[float | None]
+    p95_ms: list[float | None]
+    outcomes: dict[str, list[int]]
+    server_cpu_percent: list[float | None] | None = None
+    server_rss_mb: list[float | None] | None = None
+    rungs: dict[str, list[bool | None]] = {}
+    markers: list[tuple[float, str]] = []
+
+
+class Summary(_Part):
+    """What `summary.json` holds."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    verdict: Verdict
+    headline: str
+    run: RunFacts
+    onset: Onset
+    failure: Failure
+    steps: list[Step]
+    requests: dict[str, RequestSummary]
+    media: Media | None = None
+    server: Server | None = None
+    log: dict[str, int] | None = None
+    recordings: dict[str, Any] | None = None
+    generator: Generator
+    leaks: Leaks
+    thresholds: list[Threshold] = []
+    timeline: Timeline | None = None
+
+    def to_json(self) -> str:
+        """`summary.json`: unknown values are left out, except inside lists, where they hold a place."""
+        return self.model_dump_json(by_alias=True, exclude_none=True, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Summary:
+        return cls.model_validate_json(text)
