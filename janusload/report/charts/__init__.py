@@ -1,0 +1,17 @@
+"""Charts of a run as Vega-Lite specifications, each with its finding, how to read it, and the table behind it."""
+
+from __future__ import annotations
+
+from janusload.report.charts.figure import Figure
+from janusload.report.charts.latency import latency
+from janusload.report.charts.rate import rate
+from janusload.report.charts.timeline import timeline
+from janusload.summary import Summary
+
+__all__ = ["Figure", "figures"]
+
+
+def figures(summary: Summary) -> list[Figure]:
+    """Every chart that has data, in the order in which one asks."""
+    made = [rate(summary), latency(summary), timeline(summary)]
+    return [figure for figure in made if figure is not None]

@@ -1,0 +1,42 @@
+"""All files that are made from one Summary, so that no two of them can disagree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from janusload.errors import RunFolderError
+from janusload.report import badge, html, junit, markdown
+from janusload.summary import Summary
+
+_FILES: dict[str, Callable[[Summary], str]] = {
+    "summary.json": Summary.to_json,
+    "summary.md": markdown.render,
+    "junit.xml": junit.render,
+    "badge.json": badge.render,
+    # last: where the disk is nearly full, the small files are there
+    "report.html": html.render,
+}
+
+
+def write(summary: Summary, folder: Path) -> list[Path]:
+    """Write summary.json, summary.md, junit.xml, badge.json and report.html into a folder that exists.
+
+    Returns the paths written. A file is either whole or, as before, the old one.
+
+    Raises:
+        RunFolderError: the folder cannot be written, or its disk is full.
+    """
+    return [_replace(folder / name, render(summary)) for name, render in _FILES.items()]
+
+
+def _replace(path: Path, text: str) -> Path:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise RunFolderError(f"cannot write {path}: {error.strerror or error}") from error
+    return path

@@ -1,0 +1,147 @@
+"""The first ten seconds of every surface: the same words in the same order on page, terminal and in markdown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from janusload.report import wording
+from janusload.summary import FailureKind, Summary, Verdict
+
+
+class Limit(NamedTuple):
+    """A limit that was set, and how the run stood against it."""
+
+    passed: bool
+    name: str
+    limit: str
+    value: str
+
+    @property
+    def sign(self) -> str:
+        return "✓" if self.passed else "✗"
+
+    @property
+    def word(self) -> str:
+        return "passed" if self.passed else "FAILED"
+
+
+class FirstScreen(NamedTuple):
+    """What a reader with ten seconds sees.
+
+    Attributes:
+        facts: which run it was: server, place, moment, length.
+        verdict: a sign and a word.
+        reason: why the run proves nothing; empty unless it is inconclusive.
+        limits: as set in the scenario; may be empty.
+        failure: what kind of failure it was and whether the server came back; empty if none was seen.
+        context: may the number be believed, in a few short facts.
+    """
+
+    name: str
+    facts: list[str]
+    headline: str
+    verdict: str
+    reason: str
+    limits: list[Limit]
+    failure: str
+    context: list[str]
+
+
+def first_screen(summary: Summary) -> FirstScreen:
+    """Put what a reader must know first into words."""
+    return FirstScreen(
+        name=summary.run.name,
+        facts=_facts(summary),
+        headline=summary.headline,
+        verdict=f"{wording.SIGNS[summary.verdict]} {summary.verdict.value.upper()}",
+        reason=reason(summary) if summary.verdict is Verdict.INCONCLUSIVE else "",
+        limits=[Limit(t.passed, t.name, t.limit, t.value) for t in summary.thresholds],
+        failure=failure_sentence(summary),
+        context=_context(summary),
+    )
+
+
+def reason(summary: Summary) -> str:
+    """Why a run is inconclusive: the generator's reasons if it was the limit, else what the onset says."""
+    if not summary.generator.valid and summary.generator.reasons:
+        return "; ".join(summary.generator.reasons)
+    return summary.onset.explanation
+
+
+def failure_in_short(summary: Summary) -> str:
+    """The kind of failure, and whether the server came back when the load went away; empty without one."""
+    failure = summary.failure
+    if failure.kind in {FailureKind.NONE, FailureKind.GENERATOR_LIMITED}:
+        return ""  # the generator has its own words in the context, and it is not a failure of the server
+    words = wording.failure(failure.kind, failure.plugin)
+    words = words[0].upper() + words[1:]
+    if failure.first_seen_s is not None:
+        words += f", first seen {wording.span(failure.first_seen_s)} into the run"
+    if failure.recovered_after_s is not None:
+        words += f"; the server was back {wording.seconds(failure.recovered_after_s)} after the load went away"
+    return words
+
+
+def failure_sentence(summary: Summary) -> str:
+    """`failure_in_short` with the rule by which it was told."""
+    words = failure_in_short(summary)
+    return f"{words} ({summary.failure.rule})" if words else ""
+
+
+def started(summary: Summary) -> str:
+    """When the run began, to the minute, in UTC; the text as it came where it is no ISO 8601 moment."""
+    text = summary.run.started_utc
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC)
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _facts(summary: Summary) -> list[str]:
+    run = summary.run
+    version = summary.server.version if summary.server else None
+    janus = f"Janus {version}" if version else "Janus"
+    return [f"{janus} on {run.where}", started(summary), wording.span(run.duration_s)]
+
+
+def _context(summary: Summary) -> list[str]:
+    facts: list[str] = []
+    media = summary.media
+    if media is not None:
+        facts.append(f"participants {media.participants}")
+        if media.failed:
+            facts.append(f"{media.failed} could not join")
+        if media.silent is not None:
+            facts.append(f"{media.silent} heard nothing" if media.silent else "all heard audio")
+        if media.loss is not None:
+            facts.append(f"loss {wording.percent(media.loss)}")
+        if media.mos is not None:
+            facts.append(f"MOS {wording.number(media.mos)}")
+    facts += _server(summary)
+    facts.append(_generator(summary))
+    if summary.leaks.sessions is not None:
+        facts.append(f"{summary.leaks.sessions or 'no'} session{'s' * (summary.leaks.sessions > 1)} left behind")
+    return facts
+
+
+def _server(summary: Summary) -> list[str]:
+    server = summary.server
+    if server is None or server.cpu_percent_max is None:
+        return []
+    if server.cpu_limit_percent:
+        return [f"server CPU {wording.percent(server.cpu_percent_max / server.cpu_limit_percent)} of its quota"]
+    return [f"server CPU {wording.number(server.cpu_percent_max)} % of a core"]
+
+
+def _generator(summary: Summary) -> str:
+    generator = summary.generator
+    if not generator.valid:
+        told = summary.verdict is Verdict.INCONCLUSIVE or not generator.reasons
+        return "GENERATOR LIMITED" if told else f"GENERATOR LIMITED: {'; '.join(generator.reasons)}"
+    if not generator.cpu_percent_max:
+        return "generator fine"
+    return f"generator fine ({wording.number(max(generator.cpu_percent_max.values()))} % of a core)"

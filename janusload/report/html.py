@@ -1,0 +1,129 @@
+"""report.html: one file that needs no network, made from the template in page/.
+
+The file holds Vega-Lite's own bundle out of the installed vl-convert, once, and the charts as data. A content security
+policy in the page lets run only the two scripts whose hashes it names, and lets nothing be fetched: should a value from
+outside ever slip through the escaping, it still could not act.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from janusload.report import tables, wording
+from janusload.report.charts import figures
+from janusload.report.first_screen import first_screen
+from janusload.summary import Summary
+
+_PAGE = Path(__file__).with_name("page")
+
+
+def render(summary: Summary) -> str:
+    """The whole page as text."""
+    run = summary.run
+    bundle, script = _bundle(), _file("report.js")
+    drawn = figures(summary)
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            summary=summary,
+            run=run,
+            screen=first_screen(summary),
+            figures=drawn,
+            specs={p.name: _json(p.spec) for figure in drawn for p in figure.panels},
+            steps=tables.steps(summary),
+            requests=tables.requests(summary),
+            parts=_parts(summary),
+            facts=_facts(summary),
+            style=_file("report.css"),
+            bundle=bundle if drawn else Markup(""),
+            script=script if drawn else Markup(""),
+            script_sources=f"{_hash(bundle)} {_hash(script)}",
+        )
+    )
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_PAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+
+
+def _finalize(value: Any) -> Any:
+    """Every text from outside that reaches the page passes here, on its way to being escaped."""
+    return wording.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _parts(summary: Summary) -> list[tuple[str, tables.Table]]:
+    """What has no chart: title as a question or a finding, and its table; without data absent."""
+    generator = summary.generator
+    trust = (
+        "The generator kept up: these numbers are the server's"
+        if generator.valid
+        else f"The generator did not keep up: {'; '.join(generator.reasons)}"
+    )
+    parts = [
+        ("What did people hear?", tables.media(summary)),
+        ("How did Janus fare?", tables.server(summary)),
+        (trust, tables.generator(summary)),
+    ]
+    return [(title, table) for title, table in parts if table.rows]
+
+
+def _facts(summary: Summary) -> list[tuple[str, list[list[str]]]]:
+    """Enough to do it again, in groups."""
+    run, onset = summary.run, summary.onset
+    seed = [] if run.seed is None else [["seed", str(run.seed)]]
+    rule = [
+        ["request", onset.request],
+        ["timeout T", wording.seconds(onset.timeout_s)],
+        ["timeout rate that counts", f"{wording.percent(onset.p0)} (p0)"],
+        ["deciding quantile", f"p{wording.number(onset.quantile * 100)}"],
+    ]
+    moment = [["started", run.started_utc], ["ran", wording.span(run.duration_s)], ["ended", run.end]]
+    groups = [
+        ("This run", moment + seed + rule),
+        ("Versions", tables.facts(run.versions)),
+        ("Machine of the generator", tables.facts(run.host)),
+        ("Lab", tables.facts(run.lab or {})),
+        ("Janus says of itself", tables.facts(run.server_info)),
+    ]
+    return [(title, rows) for title, rows in groups if rows]
+
+
+def _json(spec: dict[str, Any]) -> Markup:
+    """A specification as JSON that no HTML parser can leave: `<`, `>` and `&` are written as escapes."""
+    text = json.dumps(spec, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _file(name: str) -> Markup:
+    return Markup((_PAGE / name).read_text(encoding="utf-8"))
+
+
+@cache
+def _bundle() -> Markup:
+    """Vega, Vega-Lite and Vega-Embed as one script, which sets `vegaEmbed`."""
+    text: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    # a browser hashes what it parsed, and its parser turns every line end into \n
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
+    return Markup(text)
+
+
+def _hash(script: str) -> Markup:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return Markup(f"'sha256-{digest}'")

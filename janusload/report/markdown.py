@@ -1,0 +1,68 @@
+"""summary.md: the first screen for a chat or a pull request, at most 25 lines, verdict first."""
+
+from __future__ import annotations
+
+import re
+
+from janusload.report import tables, wording
+from janusload.report.first_screen import first_screen
+from janusload.summary import Step, Summary
+
+MAX_LINES = 25
+_MAX_LIMITS = 6
+_MAX_STEPS = 7
+
+# enough to keep text inside its line plain: links and images need the brackets
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
+
+
+def render(summary: Summary) -> str:
+    screen = first_screen(summary)
+    lines = [f"**{screen.verdict}** · {_text(screen.headline)}", ""]
+    if screen.reason:
+        lines += [f"Inconclusive because: {_text(screen.reason)}", ""]
+    for limit in screen.limits[:_MAX_LIMITS]:
+        lines.append(f"- {limit.sign} {limit.word}: {_text(limit.name)} {_text(limit.limit)}, was {_text(limit.value)}")
+    if len(screen.limits) > _MAX_LIMITS:
+        lines.append(f"- … and {len(screen.limits) - _MAX_LIMITS} more limits in report.html")
+    if screen.limits:
+        lines.append("")
+    if screen.failure:
+        lines += [_text(screen.failure), ""]
+    lines += [" · ".join(_text(fact) for fact in screen.context), ""]
+    if summary.steps:
+        lines += _steps(summary, MAX_LINES - len(lines) - 2)
+    lines.append(" · ".join(_text(fact) for fact in [screen.name, *screen.facts]))
+    return "\n".join(lines) + "\n"
+
+
+def nearest(steps: list[Step], load_bracket: tuple[float | None, float | None] | None, count: int) -> list[Step]:
+    """The `count` steps nearest to the onset, in order: where there is no room for all, these tell most."""
+    if len(steps) <= count:
+        return steps
+    ends = [end for end in load_bracket or () if end is not None]
+    if not ends:
+        return steps[:count]
+    at = [i for i, s in enumerate(steps) if s.achieved <= max(ends) * 1.001]
+    last = min(len(steps), (at[-1] if at else 0) + 1 + count // 2)
+    first = max(0, last - count)
+    return steps[first : first + count]
+
+
+def _steps(summary: Summary, room: int) -> list[str]:
+    shown = nearest(summary.steps, summary.onset.load_bracket, min(_MAX_STEPS, max(1, room - 3)))
+    lines = [
+        f"| {_text(wording.load_unit(summary.onset))} | timeouts | p50 | p95 | p99 |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    latencies = tables.latencies(summary).rows
+    for step in shown:
+        load, *values = latencies[summary.steps.index(step)]
+        lines.append(f"| {load} | {wording.percent(step.rate.value)} | {' | '.join(values)} |")
+    return [*lines, ""]
+
+
+def _text(text: str) -> str:
+    """Text from outside as plain words: no markup, no HTML, one line."""
+    escaped = _SPECIAL.sub(r"\\\1", wording.one_line(text))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
