@@ -1,1 +1,20 @@
 """Fixtures that more than one room needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from janusload.lab import Lab, LabOptions
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A real Janus without limits, shared by all tests that leave it as they found it.
+
+    Tests that kill it, stop it or need other options open a `Lab` of their own. Where no lab can be had this fails, and
+    the tests with it: a green run must mean that they ran.
+    """
+    with Lab(LabOptions(), tmp_path_factory.mktemp("lab") / "janus.log") as lab:
+        yield lab
