@@ -218,9 +218,7 @@ class MarkerRecord(NamedTuple):
     value: float | None = None
 
 
-Record = (
-    RequestRecord | LateRecord | ProbeRecord | MediaRecord | ServerRecord | LogRecord | HealthRecord | MarkerRecord
-)
+Record = RequestRecord | LateRecord | ProbeRecord | MediaRecord | ServerRecord | LogRecord | HealthRecord | MarkerRecord
 
 #: file stem of each kind of record in a run folder
 KINDS: dict[str, type[Record]] = {

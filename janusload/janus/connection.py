@@ -45,7 +45,8 @@ class Connection:
         timeout_s: T for every request that does not say otherwise.
         connect_timeout_s: one deadline over name resolution, TCP, TLS and the upgrade together.
         api_secret, token: sent with each request; never part of an error or a record.
-        observer: called with every transaction that ends, and again when its late answer comes. Must not block.
+        observer: called with every transaction when it ends (late=False), and again (late=True) when its answer comes
+            after it had timed out. Must not block.
         on_fault: called with what belongs to no transaction. Must not block.
         allow_public: whether addresses other than loopback and private ones may be connected to.
         tls: for `wss://`; verifies by default.
@@ -59,7 +60,7 @@ class Connection:
         connect_timeout_s: float = 5.0,
         api_secret: str | None = None,
         token: str | None = None,
-        observer: Callable[[Transaction], None] | None = None,
+        observer: Callable[[Transaction, bool], None] | None = None,
         on_fault: Callable[[Fault], None] | None = None,
         allow_public: bool = False,
         tls: ssl.SSLContext | None = None,
@@ -439,17 +440,20 @@ class Connection:
         self._abandon_socket()
 
     def _ended(self, transaction: Transaction) -> None:
-        late = transaction.outcome is Outcome.API_TIMEOUT and transaction.answered_ns is not None
-        if late and transaction.on_late is not None:
-            transaction.on_late(transaction)
-        if transaction.on_done is not None:
-            on_done, transaction.on_done = transaction.on_done, None
-            on_done(transaction)
-        self._observe(transaction)
+        if not transaction.told:
+            self._observe(transaction)
+        if transaction.outcome is Outcome.API_TIMEOUT and transaction.answered_ns is not None:
+            if self._observer is not None:
+                self._observer(transaction, True)
+            if transaction.on_late is not None:
+                transaction.on_late(transaction)
 
     def _observe(self, transaction: Transaction) -> None:
+        transaction.told = True
         if self._observer is not None:
-            self._observer(transaction)
+            self._observer(transaction, False)
+        if transaction.on_done is not None:
+            transaction.on_done(transaction)
 
 
 def created_id(reply: dict[str, Any]) -> int:

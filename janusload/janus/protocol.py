@@ -63,6 +63,7 @@ class Transaction:
         error: what went wrong; None if nothing did.
         on_done: called once when it ends, from whichever greenlet noticed; must not block.
         on_late: called when an answer comes after it had timed out.
+        told: whether its end has been told to observer and `on_done`.
     """
 
     verb: str
@@ -80,6 +81,7 @@ class Transaction:
     outcome: Outcome | None = None
     reply: dict[str, Any] | None = None
     error: JanusError | None = None
+    told: bool = False
 
     @property
     def id(self) -> str:

@@ -1,0 +1,76 @@
+"""The live view of a run: the same first screen as the report, filling as the run goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+_PHASES = {
+    "setup": "getting ready",
+    "joining": "people join",
+    "steady": "people talk",
+    "steps": "load climbs",
+    "recovery": "load is off: does the server come back?",
+    "leaving": "people leave",
+    "end": "ended",
+}
+
+
+def line(progress: dict[str, Any]) -> str:
+    """One line about the moment, for logs and where there is no terminal."""
+    return " · ".join(part for _, part in _parts(progress) if part)
+
+
+def panel(name: str, progress: dict[str, Any]) -> Table:
+    """A few rows about the moment; always the same rows in the same places, so that nothing jumps."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", min_width=12)
+    table.add_column(min_width=60)
+    table.add_row("janusload", Text(name, style="bold"))
+    for title, text in _parts(progress):
+        table.add_row(title, Text(text or "-"))
+    return table
+
+
+def _parts(progress: dict[str, Any]) -> list[tuple[str, str]]:
+    phase = progress["phase"]
+    now = _PHASES.get(phase, phase)
+    if phase == "steps" and progress["step"] >= 0:
+        now = (
+            f"step {progress['step'] + 1} of {progress['steps']}: {progress['offered_per_s']:g} creates/s,"
+            f" {progress['left_s']:.0f} s left"
+        )
+    people = f"{progress['participants']} of {progress['users']} with audio" if progress["users"] else ""
+    if progress["failures"]:
+        people += f", {sum(progress['failures'].values())} failed lives"
+    latency = ""
+    if progress["attempts"]:
+        latency = (
+            f"p50 {_ms(progress['p50_ms'])}, p95 {_ms(progress['p95_ms'])}, "
+            f"{progress['timeouts']} of {progress['attempts']} timed out"
+        )
+    back = ""
+    if progress["recovered_after_s"] is not None:
+        back = f"back after {progress['recovered_after_s']:.1f} s"
+    elif phase == "recovery":
+        back = f"not yet ({progress['left_s']:.0f} s left)"
+    silent = [rung for rung, ok in progress["rungs"].items() if not ok]
+    answers = f"no answer: {', '.join(silent)}" if silent else ("all rungs answer" if progress["rungs"] else "")
+    cpu = progress["cpu_percent"]
+    generator = "" if cpu is None else f"load process {cpu:.0f} % of a core"
+    return [
+        ("now", now),
+        ("people", people),
+        ("create", latency),
+        ("server", answers),
+        ("recovered", back),
+        ("generator", generator),
+    ]
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return ">= T"
+    return f"{value:.1f} ms" if value < 100 else f"{value / 1000:.2f} s"

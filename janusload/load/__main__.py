@@ -1,0 +1,174 @@
+"""The load process of `janusload run`: `python -m janusload.load RUN_DIR --tell-fd N`, started by `janusload/run.py`.
+
+It reads what to do from the run folder (`meta.json`: url; `scenario.toml`) and the API secret from the environment, and
+says how it goes as JSON lines on a file descriptor. Locust comes first: its import patches the standard library.
+"""
+
+from __future__ import annotations
+
+# isort: off
+import locust  # noqa: F401 - patches the standard library, so it must come before everything below
+
+# isort: on
+import argparse
+import json
+import os
+import random
+import signal
+import ssl
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import gevent
+
+from janusload import scenario as scenarios
+from janusload.errors import JanusloadError, UsageError
+from janusload.load.arrivals import Arrivals
+from janusload.load.conductor import Conductor
+from janusload.load.environment import make_environment, quiet_locust
+from janusload.load.health import Health
+from janusload.load.probes import Ladder
+from janusload.load.recorder import Recorder
+from janusload.load.stage import Announce, Stage, Target
+from janusload.media.engine import Engine
+from janusload.records import ProbeRecord, Source
+from janusload.run_folder import RunFolder
+from janusload.scenario import Scenario
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m janusload.load")
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--tell-fd", type=int, required=True)
+    options = parser.parse_args(argv)
+    pipe = os.fdopen(options.tell_fd, "w", buffering=1, encoding="utf-8")
+
+    def announce(facts: dict[str, object]) -> None:
+        try:
+            pipe.write(json.dumps(facts) + "\n")
+        except OSError:
+            os._exit(1)  # whoever started us is gone, and with it everybody who could read the answer
+
+    try:
+        end = perform(RunFolder.open(options.run_dir), announce)
+    except JanusloadError as error:
+        announce({"type": "error", "message": str(error), "usage": isinstance(error, UsageError)})
+        return 1
+    announce({"type": "end", "end": end})
+    return 0
+
+
+def perform(folder: RunFolder, announce: Announce) -> str:
+    """Carry a run through; returns how it ended. Raises JanusloadError if it could not be."""
+    quiet_locust()
+    meta = folder.read_meta()
+    scenario, _ = scenarios.load(folder.path / "scenario.toml")
+    target = Target(
+        meta["target"]["url"],
+        os.environ.pop("JANUS_API_SECRET", None) or None,
+        allow_public=meta["target"]["allow_public"],
+        tls=_tls(meta["target"]),
+    )
+    recorder = Recorder(folder.writer("load"))
+    engine = Engine(workers=_media_workers(scenario), on_record=recorder.write)
+    stage = Stage(target, recorder, engine)
+    try:
+        return _perform(scenario, folder, stage, announce)
+    finally:
+        engine.stop()
+        recorder.close()
+
+
+def _perform(scenario: Scenario, folder: RunFolder, stage: Stage, announce: Announce) -> str:
+    recorder = stage.recorder
+    needs_bridge = bool(scenario.users)
+    info = stage.check_server(["janus.plugin.audiobridge"] if needs_bridge else [])
+    folder.write_meta(server=info, clock={"monotonic_ns": time.monotonic_ns(), "utc": _utc()})
+    recorder.start()
+    if scenario.users:
+        stage.engine.start()
+        folder.write_meta(media_pids=stage.engine.pids)
+    random.seed(scenario.seed)
+    first = random.Random(time.time_ns()).randrange(10**6, 10**9)
+    rooms = [first + i for i in range(scenario.rooms.count)] if scenario.users else []
+    environment = make_environment(stage, scenario.users)
+    conductor: Conductor
+    schedule = scenario.schedule()
+    arrivals: Arrivals | None = None
+
+    def gauges() -> tuple[int, int]:
+        return (arrivals.in_flight if arrivals is not None else 0), stage.participants
+
+    def probed(record: ProbeRecord) -> None:
+        recorder.write(record)
+        conductor.probed(record)
+
+    health = Health(recorder.write, gauges)
+    deadline_s = scenario.stream.timeout if scenario.stream else 5.0
+    ladder = Ladder(
+        lambda: stage.connection("ladder", Source.HOUSEKEEPING, timeout_s=deadline_s),
+        probed,
+        deadline_s=deadline_s,
+        audiobridge=needs_bridge,
+    )
+    if schedule is not None and scenario.stream is not None:
+        timeout_s = scenario.stream.timeout
+        arrivals = Arrivals(
+            schedule,
+            lambda number: stage.connection(f"stream-{number}", Source.ARRIVALS, timeout_s=timeout_s),
+            scenario.stream.connections,
+            timeout_s,
+            health,
+        )
+    runner = environment.runner
+    conductor = Conductor(
+        scenario,
+        stage,
+        health,
+        ladder,
+        arrivals,
+        spawn=lambda: runner.start(scenario.user_count, spawn_rate=max(g.spawn_rate for g in scenario.users)),
+        leave=runner.stop,
+        announce=announce,
+    )
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(signum, conductor.stop)
+    with ExitStack() as stack:
+        stack.callback(health.stop)
+        health.start()
+        if arrivals is not None:
+            stack.callback(arrivals.close)
+        stack.enter_context(
+            stage.rooms(rooms, sampling_rate=scenario.rooms.sampling_rate, record=scenario.rooms.record)
+        )
+        stack.callback(ladder.stop)
+        ladder.start()
+        end = conductor.run()
+        gevent.sleep(0.2)  # what was destroyed on the way out is on its way
+    return end
+
+
+def _media_workers(scenario: Scenario) -> int:
+    """One worker per core left over beside this process; more than one per 50 peers would only cost memory."""
+    spare = max(1, (os.cpu_count() or 2) - 1)
+    return max(1, min(spare, -(-scenario.user_count // 50)))
+
+
+def _tls(target: dict[str, object]) -> ssl.SSLContext | None:
+    if not str(target["url"]).startswith("wss://"):
+        return None
+    context = ssl.create_default_context(cafile=str(target["ca"]) if target.get("ca") else None)
+    if target.get("insecure"):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _utc() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

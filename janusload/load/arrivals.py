@@ -1,0 +1,110 @@
+"""The open-loop stream under test: requests leave when they are due, whatever became of those before.
+
+One greenlet walks the schedule; nothing waits for an answer. A session that was created is destroyed at once, also when
+the answer came after its timeout. An arrival that no connection could take is recorded as dropped, never sent later.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import gevent
+
+from janusload.errors import ConnectFailed
+from janusload.janus.connection import Connection, created_id
+from janusload.janus.protocol import Transaction
+from janusload.load.health import Health
+from janusload.pacing import Schedule
+from janusload.records import Outcome
+
+#: how often a lost connection of the pool is opened again; each try is a record of its own
+REOPEN_EVERY_S = 1.0
+
+#: after so many arrivals in a row without a pause the other greenlets get their turn
+_BREATHE_EVERY = 20
+
+
+class Arrivals:
+    """Sends `create` at the moments of a schedule over a pool of connections.
+
+    Args:
+        schedule: when, from the start.
+        connect: makes one (closed) connection of the pool, given its number.
+        size: connections in the pool.
+        timeout_s: T.
+        health: told how late each arrival left.
+    """
+
+    def __init__(
+        self, schedule: Schedule, connect: Callable[[int], Connection], size: int, timeout_s: float, health: Health
+    ) -> None:
+        self._schedule = schedule
+        self._connect = connect
+        self._timeout_s = timeout_s
+        self._health = health
+        self._pool: list[Connection] = [connect(number) for number in range(size)]
+        self._keeper: gevent.Greenlet | None = None
+
+    @property
+    def in_flight(self) -> int:
+        return sum(connection.in_flight for connection in self._pool)
+
+    def open(self) -> None:
+        """Open the pool. Raises ConnectFailed if one of them does not come up."""
+        for connection in self._pool:
+            connection.open()
+        self._keeper = gevent.spawn(self._keep_open)
+
+    def close(self) -> None:
+        """Close the pool; what is pending ends as cut."""
+        if self._keeper is not None:
+            self._keeper.kill()
+        for connection in self._pool:
+            connection.close()
+
+    def run(self, started_ns: int, stop_at: Callable[[], float]) -> int:
+        """Send every arrival that is due before `stop_at()` seconds after `started_ns`; returns how many that were."""
+        sent = 0
+        for k in range(len(self._schedule)):
+            due_s = self._schedule.due_s(k)
+            if due_s >= stop_at():
+                break
+            due_ns = started_ns + round(due_s * 1e9)
+            wait_s = (due_ns - time.monotonic_ns()) / 1e9
+            if wait_s > 0:
+                gevent.sleep(wait_s)
+            elif k % _BREATHE_EVERY == 0:
+                gevent.sleep(0)
+            self._health.left_late_by((time.monotonic_ns() - due_ns) / 1e9)
+            self._send(k, due_ns)
+            sent += 1
+        return sent
+
+    def _send(self, k: int, due_ns: int) -> None:
+        connection = self._pool[k % len(self._pool)]
+        connection.submit(
+            "create",
+            timeout_s=self._timeout_s,
+            due_ns=due_ns,
+            on_done=lambda transaction: self._answered(connection, transaction),
+            on_late=connection.destroy_late,
+        )
+
+    def _answered(self, connection: Connection, transaction: Transaction) -> None:
+        if transaction.outcome is Outcome.OK and transaction.reply is not None:
+            connection.submit("destroy", fields={"session_id": created_id(transaction.reply)})
+        elif transaction.outcome is Outcome.DROPPED:
+            self._health.dropped += 1
+
+    def _keep_open(self) -> None:
+        while True:
+            gevent.sleep(REOPEN_EVERY_S)
+            for number, connection in enumerate(self._pool):
+                if not connection.is_open:
+                    fresh = self._connect(number)
+                    try:
+                        fresh.open()
+                    except ConnectFailed:
+                        continue  # recorded by its observer; the next round tries again
+                    self._pool[number] = fresh

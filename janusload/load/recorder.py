@@ -1,0 +1,140 @@
+"""From what happens to records: the one place where a transaction becomes a `RequestRecord`."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+import gevent
+
+from janusload.errors import CoreError, JanusloadError, PluginError
+from janusload.janus.protocol import Transaction
+from janusload.records import LateRecord, MarkerKind, MarkerRecord, Outcome, Record, RequestRecord, Source
+from janusload.run_folder import RecordWriter
+
+Observer = Callable[[Transaction, bool], None]
+
+#: how many of the latest latencies of the request under test the live view looks at
+WINDOW = 400
+
+_HOUSEKEEPING = frozenset({"keepalive"})
+
+
+class Recorder:
+    """Writes records, and keeps what the live view and the early end of a climb need.
+
+    Attributes:
+        step: index of the load step in force; -1 outside the steps.
+        outcomes: of the stream under test, per step.
+        window: (latency in ms, or None for a timeout) of its latest attempts.
+    """
+
+    def __init__(self, writer: RecordWriter | None) -> None:
+        self.step = -1
+        self.outcomes: dict[int, Counter[str]] = {}
+        self.window: deque[float | None] = deque(maxlen=WINDOW)
+        self.failure: JanusloadError | None = None
+        self._writer = writer
+        self._step_starts: list[tuple[int, int]] = []
+        self._flusher: gevent.Greenlet | None = None
+        self._on_request: list[Callable[[RequestRecord], None]] = []
+
+    def start(self) -> None:
+        """Flush about once a second from now on."""
+        self._flusher = gevent.spawn(self._flush_each_second)
+
+    def close(self) -> None:
+        """Flush what is left and end the streams. Raises RunFolderError if the disk does not take it."""
+        if self._flusher is not None:
+            self._flusher.kill()
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, record: Record) -> None:
+        """Keep any record."""
+        if self._writer is not None:
+            self._writer.write(record)
+
+    def mark(self, kind: MarkerKind, *, step: int = -1, label: str = "", value: float | None = None) -> int:
+        """Write a marker; returns its moment."""
+        now_ns = time.monotonic_ns()
+        self.write(MarkerRecord(now_ns, kind, step, label, value))
+        return now_ns
+
+    def listen(self, callback: Callable[[RequestRecord], None]) -> None:
+        """Have every request record handed to `callback` as well. It must not block."""
+        self._on_request.append(callback)
+
+    def observer(self, user: str, source: Source) -> Observer:
+        """What a connection is to call when its transactions end.
+
+        What `source` sends is of that source, except for keepalives and, on the connections of the stream, the
+        destroys of what it created: those are housekeeping.
+        """
+
+        def observe(transaction: Transaction, late: bool) -> None:
+            if late:
+                assert transaction.sent_ns is not None and transaction.answered_ns is not None
+                self.write(
+                    LateRecord(transaction.number, transaction.name, transaction.sent_ns, transaction.answered_ns)
+                )
+                return
+            other = transaction.verb in _HOUSEKEEPING or (
+                source is Source.ARRIVALS and transaction.name not in ("janus.create", "ws.connect")
+            )
+            self._request(transaction, user, Source.HOUSEKEEPING if other else source)
+
+        return observe
+
+    def _request(self, transaction: Transaction, user: str, source: Source) -> None:
+        error = transaction.error
+        outcome = transaction.outcome or Outcome.CUT
+        refused = isinstance(error, CoreError | PluginError)
+        step = self._step_at(transaction.due_ns)
+        record = RequestRecord(
+            transaction.number,
+            transaction.name,
+            source,
+            step,
+            transaction.due_ns,
+            transaction.sent_ns,
+            transaction.answered_ns if outcome in (Outcome.OK, Outcome.API_ERROR) else None,
+            transaction.timeout_s,
+            outcome,
+            getattr(error, "phase", ""),
+            error.layer if isinstance(error, CoreError | PluginError) else "",
+            transaction.plugin,
+            error.code if isinstance(error, CoreError | PluginError) and refused else None,
+            user,
+        )
+        self.write(record)
+        if source is Source.ARRIVALS and transaction.name == "janus.create":
+            self.outcomes.setdefault(step, Counter())[outcome] += 1
+            if record.answered_ns is not None:
+                self.window.append((record.answered_ns - record.due_ns) / 1e6)
+            elif outcome is Outcome.API_TIMEOUT:
+                self.window.append(None)
+        for callback in self._on_request:
+            callback(record)
+
+    def begin_step(self, step: int, at_ns: int) -> None:
+        """From `at_ns` on what becomes due belongs to `step` (-1: to none)."""
+        self.step = step
+        self._step_starts.append((at_ns, step))
+
+    def _step_at(self, due_ns: int) -> int:
+        for at_ns, step in reversed(self._step_starts):
+            if due_ns >= at_ns:
+                return step
+        return -1
+
+    def _flush_each_second(self) -> None:
+        while True:
+            gevent.sleep(1)
+            if self._writer is not None:
+                try:
+                    self._writer.flush()
+                except JanusloadError as error:
+                    # told to the run, which ends orderly; the records are kept for one more try at the end
+                    self.failure = error

@@ -1,0 +1,188 @@
+"""What users and streams stand on: connections that record, the media engine, and the word that it is time to leave.
+
+One `Stage` per process of the generator; `environment.janusload` is where Locust users find it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import ssl
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import gevent
+import gevent.event
+
+from janusload.errors import CoreError, JanusError, JanusloadError, ServerUnsuitable, TransactionTimeout
+from janusload.janus.connection import Connection
+from janusload.janus.plugins.audiobridge import AudioBridge
+from janusload.janus.session import Session
+from janusload.load.recorder import Recorder
+from janusload.media.engine import Engine, Peer
+from janusload.records import Source
+
+log = logging.getLogger(__name__)
+
+#: after a life that failed, a user waits this long before the next try; each try is recorded
+AFTER_FAILURE_S = 3.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """The Janus that is loaded. Its secret is kept out of `repr`, so that no log or traceback shows it."""
+
+    url: str
+    api_secret: str | None = None
+    allow_public: bool = False
+    tls: ssl.SSLContext | None = None
+
+    def __repr__(self) -> str:
+        return f"Target({self.url!r})"
+
+
+class Stage:
+    """Holds what a process of the generator shares.
+
+    Attributes:
+        leaving: set when users are to come to their end.
+        participants: users with audio flowing.
+        failures: lives that ended with an error, by what went wrong.
+    """
+
+    def __init__(self, target: Target, recorder: Recorder, engine: Engine, *, timeout_s: float = 10.0) -> None:
+        self.target = target
+        self.recorder = recorder
+        self.engine = engine
+        self.timeout_s = timeout_s
+        self.keepalive_s = 25.0
+        self.leaving = gevent.event.Event()
+        self.participants = 0
+        self.failures: Counter[str] = Counter()
+        self._rooms: Iterator[int] = itertools.cycle([1])
+
+    def connection(self, user: str, source: Source, *, timeout_s: float | None = None) -> Connection:
+        """A closed connection whose every transaction is recorded."""
+        return Connection(
+            self.target.url,
+            timeout_s=self.timeout_s if timeout_s is None else timeout_s,
+            api_secret=self.target.api_secret,
+            allow_public=self.target.allow_public,
+            tls=self.target.tls,
+            observer=self.recorder.observer(user, source),
+        )
+
+    @contextmanager
+    def session(self, user: str) -> Iterator[Session]:
+        """A WebSocket and a Janus session of one user; both end with the block, the session first."""
+        with (
+            self.connection(user, Source.USERS) as connection,
+            connection.create(keepalive_s=self.keepalive_s) as session,
+        ):
+            yield session
+            if session.ended is None:
+                session.destroy()
+
+    @contextmanager
+    def audio(self, peer: Peer) -> Iterator[None]:
+        """Counts a participant while its audio flows."""
+        self.participants += 1
+        try:
+            yield
+        finally:
+            self.participants -= 1
+
+    @contextmanager
+    def life(self, user: str) -> Iterator[None]:
+        """One life of a user: what fails in it is counted and said once, and the next try does not come at once."""
+        try:
+            yield
+        except JanusloadError as error:
+            kind = f"{type(error).__name__}: {getattr(error, 'name', getattr(error, 'phase', ''))}"
+            self.failures[kind] += 1
+            if self.failures[kind] == 1:
+                log.warning("%s: %s (further ones of this kind are counted, not shown)", user, error)
+            self.leaving.wait(AFTER_FAILURE_S)
+
+    def deal_rooms(self, rooms: list[int]) -> None:
+        """Users get these rooms in turn."""
+        self._rooms = itertools.cycle(rooms)
+
+    def next_room(self) -> int:
+        return next(self._rooms)
+
+    # -- before and after -------------------------------------------------------------------------------------------
+
+    def check_server(self, plugins: list[str]) -> dict[str, object]:
+        """Ask the server who it is; returns Janus's `info`.
+
+        Raises:
+            ConnectFailed: no WebSocket.
+            ServerUnsuitable: it is no Janus, refuses our secret, or lacks a plugin that the run needs.
+        """
+        url = self.target.url
+        with self.connection("preflight", Source.HOUSEKEEPING, timeout_s=5.0) as connection:
+            try:
+                info = connection.info()
+            except TransactionTimeout:
+                raise ServerUnsuitable(
+                    f"{url}: a WebSocket, but no answer to `info` within 5 s: no Janus, or one that is stuck"
+                ) from None
+            except JanusError as error:
+                raise ServerUnsuitable(f"{url}: a WebSocket, but not the Janus API: {error}") from None
+            if info.get("janus") != "server_info":
+                raise ServerUnsuitable(f"{url}: a WebSocket, but not the Janus API: `info` was answered with nonsense")
+            known = info.get("plugins")
+            for plugin in plugins:
+                if not isinstance(known, dict) or plugin not in known:
+                    raise ServerUnsuitable(f"{url}: this Janus has no {plugin}, which the scenario needs")
+            try:
+                connection.create().destroy()
+            except CoreError as error:
+                if error.code == 403:
+                    raise ServerUnsuitable(
+                        f"{url}: this Janus refuses our API secret (set it in the environment: JANUS_API_SECRET)"
+                    ) from None
+                raise ServerUnsuitable(f"{url}: {error}") from None
+            except TransactionTimeout as error:
+                raise ServerUnsuitable(f"{url}: before any load: {error}") from None
+        timeout_s = info.get("session-timeout")
+        if isinstance(timeout_s, int) and timeout_s > 0:
+            self.keepalive_s = min(25.0, timeout_s * 0.4)
+        return info
+
+    @contextmanager
+    def rooms(self, numbers: list[int], *, sampling_rate: int, record: bool) -> Iterator[None]:
+        """AudioBridge rooms that are there while the block runs."""
+        if not numbers:
+            yield
+            return
+        connection = self.connection("rooms", Source.HOUSEKEEPING).open()
+        try:
+            bridge = connection.create(keepalive_s=self.keepalive_s).attach(AudioBridge)
+            made = []
+            try:
+                for number in numbers:
+                    bridge.create(number, sampling_rate=sampling_rate, description="janusload", record=record or None)
+                    made.append(number)
+                self.deal_rooms(numbers)
+                yield
+            finally:
+                for number in made:
+                    self._destroy_room(bridge, number)
+                bridge.session.close()
+                gevent.sleep(0.05)  # let the destroy leave before the socket closes
+        finally:
+            connection.close()
+
+    @staticmethod
+    def _destroy_room(bridge: AudioBridge, number: int) -> None:
+        try:
+            bridge.destroy(number, timeout_s=5.0)
+        except JanusError as error:
+            log.warning("room %s could not be destroyed: %s", number, error)
+
+
+Announce = Callable[[dict[str, object]], None]

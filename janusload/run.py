@@ -1,0 +1,346 @@
+"""One run from preparation to report: the lab, the load process, the watch over the server, the analysis.
+
+The parent that this is sends no load and carries no media. It lives through whatever happens to the load process, so
+that a report is written from what there is, and whatever was set up is taken down again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from janusload import __version__, analysis, report, scenario
+from janusload.errors import JanusloadError, RunFolderError, SurroundingsError, UsageError
+from janusload.lab import Lab, LabOptions
+from janusload.run_folder import RecordWriter, RunFolder
+from janusload.scenario import Scenario
+from janusload.server.process import ProcessWatch
+from janusload.summary import Summary
+
+#: how long the load process may take to end orderly once it was asked to; then it is killed
+END_WITHIN_S = 30.0
+
+#: how long Janus may take to forget sessions that were destroyed just before the count
+SESSIONS_SETTLE_S = 5.0
+
+_PACKAGES = ("locust", "gevent", "websockets", "aiortc", "aioice", "pylibsrtp", "av", "pandas", "pyarrow")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a person asked for.
+
+    Attributes:
+        url: the Janus to load; None for the lab.
+        out: the run folder.
+        command: as it was typed, for the report.
+    """
+
+    scenario: Path
+    url: str | None
+    out: Path
+    replace: bool = False
+    allow_public: bool = False
+    ca: str | None = None
+    insecure: bool = False
+    command: str = ""
+
+
+class RunFailed(SurroundingsError):
+    """The run could not be carried through, but there is a report of what there was.
+
+    Attributes:
+        folder: the run folder.
+    """
+
+    def __init__(self, message: str, folder: Path) -> None:
+        super().__init__(message)
+        self.folder = folder
+
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callable[[str], None]) -> Summary:
+    """Carry a run through; returns what it came to. The run folder then holds the report.
+
+    Args:
+        api_secret: handed to the load process through its environment; never written anywhere.
+        tell: takes progress, about once a second.
+        say: takes sentences for the person who waits.
+
+    Raises:
+        ScenarioError, UsageError: before anything was done.
+        RunFailed: something broke on the way; the report was written all the same.
+        SurroundingsError: something is missing that the run needs.
+    """
+    plan, text = scenario.load(options.scenario)
+    if options.url is not None and "@" in options.url:
+        raise UsageError("put no user or password into the address: it would show in the process list and the report")
+    folder = RunFolder.create(options.out, replace=options.replace)
+    folder.write_text("scenario.toml", text)
+    with ExitStack() as stack:
+        lab = None
+        if options.url is None:
+            say(_lab_words(plan))
+            lab = stack.enter_context(Lab(_lab_options(plan), folder.janus_log))
+        _write_first_meta(folder, options, plan, text, lab)
+        writer = folder.writer("watch")
+        stack.callback(_close_quietly, writer)
+        load = _LoadProcess(folder, lab.api_secret if lab is not None else api_secret)
+        stack.callback(load.kill)
+        failure = load.follow(tell, _watch(lab, writer), say)
+        facts = {"leaks": _leaks(lab, load, folder)}
+        meta = folder.read_meta()
+        end = load.end or (f"failed: {failure}" if failure else "failed: the load process ended without a word")
+        folder.write_meta(**facts, run={**meta["run"], "ended_utc": _utc(), "end": end})
+    with _signals_ignored():
+        summary = summarize(folder)
+    if failure is not None:
+        if load.usage:
+            raise UsageError(failure)
+        raise RunFailed(failure, folder.path)
+    return summary
+
+
+def summarize(folder: RunFolder) -> Summary:
+    """Make the summary and every file of the report from a run folder, again or for the first time."""
+    summary = analysis.summarize(folder)
+    report.write(summary, folder.path)
+    return summary
+
+
+class _LoadProcess:
+    """`python -m janusload.load` and what it says.
+
+    Attributes:
+        end: how it said that the run ended; None if it did not get to that.
+        usage: whether its error was the person's to mend.
+    """
+
+    def __init__(self, folder: RunFolder, api_secret: str | None) -> None:
+        self.end: str | None = None
+        self.usage = False
+        self._folder = folder
+        self._asked_to_end: float | None = None
+        self._failure: str | None = None
+        environment = {key: value for key, value in os.environ.items() if key != "JANUS_API_SECRET"}
+        if api_secret is not None:
+            environment["JANUS_API_SECRET"] = api_secret
+        self._reading, writing = os.pipe()
+        with (folder.path / "load.log").open("ab") as log_file:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "janusload.load", str(folder.path), "--tell-fd", str(writing)],
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=subprocess.STDOUT,
+                pass_fds=[writing],
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for the parent, which ends the run in order
+            )
+        os.close(writing)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def follow(self, tell: Tell, each_second: Callable[[], None], say: Callable[[str], None]) -> str | None:
+        """Read what it says until it ends; returns what broke, in words, or None."""
+        rest = b""
+        next_s = time.monotonic()
+        os.set_blocking(self._reading, False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._reading, selectors.EVENT_READ)
+            while True:
+                try:
+                    if selector.select(max(0.0, next_s - time.monotonic())):
+                        data = os.read(self._reading, 65536)
+                        if not data:
+                            break
+                        *lines, rest = (rest + data).split(b"\n")
+                        for line in lines:
+                            self._take(json.loads(line), tell)
+                    if time.monotonic() >= next_s:
+                        next_s = max(next_s + 1.0, time.monotonic())
+                        each_second()
+                    if self._asked_to_end is not None and time.monotonic() - self._asked_to_end > END_WITHIN_S:
+                        self._failure = f"the load process did not end within {END_WITHIN_S:g} s and was killed"
+                        self.kill()
+                except RunFolderError as error:
+                    self._failure = str(error)
+                    self._ask_to_end()
+                except KeyboardInterrupt:
+                    if self._asked_to_end is None:
+                        say("Ending the run in order; the report follows. Ctrl-C once more to cut it short.")
+                        self._ask_to_end()
+                    else:
+                        self.kill()
+        self._process.wait()
+        if self._failure is None and self.end is None:
+            self._failure = f"the load process died ({_death(self._process.returncode)}); see {self._log_tail()}"
+        return self._failure
+
+    def kill(self) -> None:
+        """End it and its media workers at once, if they still run."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        with contextlib.suppress(OSError):
+            os.close(self._reading)
+            self._reading = -1
+
+    def _ask_to_end(self) -> None:
+        if self._asked_to_end is None:
+            self._asked_to_end = time.monotonic()
+            self._process.send_signal(signal.SIGTERM)
+
+    def _take(self, message: dict[str, Any], tell: Tell) -> None:
+        kind = message.get("type")
+        if kind == "progress":
+            tell(message)
+        elif kind == "end":
+            self.end = message["end"]
+        elif kind == "error":
+            self._failure, self.usage = message["message"], message["usage"]
+
+    def _log_tail(self) -> str:
+        path = self._folder.path / "load.log"
+        with contextlib.suppress(OSError):
+            lines = path.read_text(errors="replace").strip().splitlines()
+            if lines:
+                return f"{path}: {lines[-1][:300]}"
+        return str(path)
+
+
+def _watch(lab: Lab | None, writer: RecordWriter) -> Callable[[], None]:
+    """What the parent does once a second: look at the server where it can be seen."""
+    if lab is None:
+        return lambda: None
+    watch = ProcessWatch(lab.pid, lab.cgroup.cpu_stat if lab.cgroup is not None else None)
+
+    def look() -> None:
+        writer.write(watch.sample())
+        writer.flush()
+
+    return look
+
+
+def _leaks(lab: Lab | None, load: _LoadProcess, folder: RunFolder) -> dict[str, int]:
+    """What is left behind, asked of Janus itself and of the process table."""
+    meta = folder.read_meta()
+    found = {"processes": sum(psutil.pid_exists(pid) for pid in [load.pid, *meta.get("media_pids", [])])}
+    if lab is not None and lab.alive():
+        deadline = time.monotonic() + SESSIONS_SETTLE_S
+        sessions = lab.sessions()
+        while sessions and time.monotonic() < deadline:
+            time.sleep(0.2)
+            sessions = lab.sessions()
+        if sessions is not None:
+            found["sessions"] = sessions
+    return found
+
+
+def _lab_options(plan: Scenario) -> LabOptions:
+    table = plan.lab or scenario.LabTable()
+    return LabOptions(
+        cpu_percent=None if table.cpu is None else table.cpu * 100,
+        memory_bytes=None if table.memory is None else round(table.memory),
+    )
+
+
+def _lab_words(plan: Scenario) -> str:
+    limit = "" if plan.lab is None or plan.lab.cpu is None else f" with {plan.lab.cpu:.0%} of a core"
+    return f"Starting a private Janus{limit} on a network of its own."
+
+
+def _write_first_meta(folder: RunFolder, options: RunOptions, plan: Scenario, text: str, lab: Lab | None) -> None:
+    started_utc = _utc()
+    stream, shape = plan.stream, plan.shape
+    url = lab.url if lab is not None else options.url
+    folder.write_meta(
+        run={
+            "id": f"{plan.name}-{started_utc}",
+            "name": plan.name,
+            "started_utc": started_utc,
+            "command": options.command,
+            "where": "lab" if lab is not None else url,
+        },
+        clock={"monotonic_ns": time.monotonic_ns(), "utc": started_utc},
+        target={"url": url, "allow_public": options.allow_public, "ca": options.ca, "insecure": options.insecure},
+        analysis={
+            "request": stream.request if stream else "janus.create",
+            "axis": "janus.create per second",
+            "timeout_s": stream.timeout if stream else 0.0,
+            "p0": plan.onset.timeout_share,
+            "quantile": plan.onset.quantile,
+            "alpha": 0.05,
+            "settle_s": plan.settle_s,
+            "samples_per_step": shape.samples_per_step if shape else 0,
+            "steps": [{"index": i, "offered": rate} for i, rate in enumerate(shape.rates)] if shape else [],
+        },
+        scenario={"name": plan.name, "asks": plan.asks, "text": text},
+        seed=plan.seed,
+        versions=_versions(),
+        host={
+            "cores": os.cpu_count(),
+            "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+            "kernel": platform.release(),
+            "machine": platform.machine(),
+            "system": _system(),
+        },
+        lab=lab.facts() if lab is not None else None,
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"janusload": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _system() -> str:
+    with contextlib.suppress(OSError, KeyError):
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    return platform.system()
+
+
+def _death(returncode: int) -> str:
+    return f"exit status {returncode}" if returncode >= 0 else f"killed by {signal.Signals(-returncode).name}"
+
+
+def _close_quietly(writer: RecordWriter) -> None:
+    # the disk may be full: that was said already, and the report is made from what is there
+    with contextlib.suppress(JanusloadError):
+        writer.close()
+
+
+@contextlib.contextmanager
+def _signals_ignored() -> Iterator[None]:
+    """The report takes a few seconds and is what an interrupted run is for."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _utc() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
