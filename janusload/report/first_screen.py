@@ -69,24 +69,28 @@ def reason(summary: Summary) -> str:
     return summary.onset.explanation
 
 
-def failure_in_short(summary: Summary) -> str:
-    """The kind of failure, and whether the server came back when the load went away; empty without one."""
-    failure = summary.failure
-    if failure.kind in {FailureKind.NONE, FailureKind.GENERATOR_LIMITED}:
-        return ""  # the generator has its own words in the context, and it is not a failure of the server
-    words = wording.failure(failure.kind, failure.plugin)
-    words = words[0].upper() + words[1:]
-    if failure.first_seen_s is not None:
+def failure_sentence(summary: Summary) -> str:
+    """The kind of failure and the rule by which it was told; whether the server came back stands in the headline."""
+    words = _failure(summary)
+    return f"{words}: {summary.failure.rule}" if words else ""
+
+
+def failure_in_time(summary: Summary) -> str:
+    """The kind of failure, when it was seen and when it was over; empty without one."""
+    words, failure = _failure(summary), summary.failure
+    if words and failure.first_seen_s is not None:
         words += f", first seen {wording.span(failure.first_seen_s)} into the run"
-    if failure.recovered_after_s is not None:
+    if words and failure.recovered_after_s is not None:
         words += f"; the server was back {wording.seconds(failure.recovered_after_s)} after the load went away"
     return words
 
 
-def failure_sentence(summary: Summary) -> str:
-    """`failure_in_short` with the rule by which it was told."""
-    words = failure_in_short(summary)
-    return f"{words} ({summary.failure.rule})" if words else ""
+def _failure(summary: Summary) -> str:
+    failure = summary.failure
+    if failure.kind in {FailureKind.NONE, FailureKind.GENERATOR_LIMITED}:
+        return ""  # the generator has its own words in the context, and it is not a failure of the server
+    words = wording.failure(failure.kind, failure.plugin)
+    return words[0].upper() + words[1:]
 
 
 def started(summary: Summary) -> str:

@@ -6,7 +6,7 @@ import re
 
 from janusload.report import tables, wording
 from janusload.report.first_screen import first_screen
-from janusload.summary import Step, Summary
+from janusload.summary import Summary
 
 MAX_LINES = 25
 _MAX_LIMITS = 6
@@ -36,21 +36,8 @@ def render(summary: Summary) -> str:
     return "\n".join(lines) + "\n"
 
 
-def nearest(steps: list[Step], load_bracket: tuple[float | None, float | None] | None, count: int) -> list[Step]:
-    """The `count` steps nearest to the onset, in order: where there is no room for all, these tell most."""
-    if len(steps) <= count:
-        return steps
-    ends = [end for end in load_bracket or () if end is not None]
-    if not ends:
-        return steps[:count]
-    at = [i for i, s in enumerate(steps) if s.achieved <= max(ends) * 1.001]
-    last = min(len(steps), (at[-1] if at else 0) + 1 + count // 2)
-    first = max(0, last - count)
-    return steps[first : first + count]
-
-
 def _steps(summary: Summary, room: int) -> list[str]:
-    shown = nearest(summary.steps, summary.onset.load_bracket, min(_MAX_STEPS, max(1, room - 3)))
+    shown = tables.nearest(summary.steps, summary.onset.load_bracket, min(_MAX_STEPS, max(1, room - 3)))
     lines = [
         f"| {_text(wording.load_unit(summary.onset))} | timeouts | p50 | p95 | p99 |",
         "|---:|---:|---:|---:|---:|",

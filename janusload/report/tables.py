@@ -101,6 +101,19 @@ def steps(summary: Summary) -> Table:
     return Table(heads, rows, frozenset({5, 8}))
 
 
+def nearest(steps: list[Step], load_bracket: tuple[float | None, float | None] | None, count: int) -> list[Step]:
+    """The `count` steps nearest to the onset, in order: where there is no room for all, these tell most."""
+    if len(steps) <= count:
+        return steps
+    ends = [end for end in load_bracket or () if end is not None]
+    if not ends:
+        return steps[:count]
+    at = [i for i, s in enumerate(steps) if s.achieved <= max(ends) * 1.001]
+    last = min(len(steps), (at[-1] if at else 0) + 1 + count // 2)
+    first = max(0, last - count)
+    return steps[first : first + count]
+
+
 def requests(summary: Summary) -> Table:
     """Every request of the run by name."""
     rows = []

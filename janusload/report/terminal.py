@@ -16,7 +16,6 @@ from rich.text import Text
 
 from janusload.report import tables, wording
 from janusload.report.first_screen import FirstScreen, first_screen
-from janusload.report.markdown import nearest
 from janusload.summary import Summary, Verdict
 
 _STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.INCONCLUSIVE: "yellow"}
@@ -105,7 +104,7 @@ class EndScreen:
             table.add_column(Text(head), justify="right" if head else "left", no_wrap=True)
         latencies = tables.latencies(self.summary).rows
         bracket = onset.load_bracket or (None, None)
-        for step in nearest(self.summary.steps, onset.load_bracket, room):
+        for step in tables.nearest(self.summary.steps, onset.load_bracket, room):
             load, *values = latencies[self.summary.steps.index(step)]
             note = "left out" if not step.counted else ""
             if _near(step.achieved, bracket[0]):

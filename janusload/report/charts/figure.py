@@ -49,7 +49,8 @@ _CONFIG: dict[str, Any] = {
         "titleFontSize": 12,
         "titleFontWeight": "normal",
     },
-    "axisX": {"grid": False, "titlePadding": 8},
+    # a title that is longer than a phone is wide would push the page to the side
+    "axisX": {"grid": False, "titlePadding": 8, "titleLimit": 250},
     # the title of a y axis lies flat above it: nobody reads with a tilted head
     "axisY": {
         "domain": False,
@@ -61,6 +62,7 @@ _CONFIG: dict[str, Any] = {
         "titleBaseline": "bottom",
         "titlePadding": 0,
         "titleY": -10,
+        "titleLimit": 300,
     },
     "text": {"color": INK, "fontSize": 12},
 }

@@ -112,23 +112,21 @@ def _spec(onset: Onset, rows: list[dict[str, Any]]) -> dict[str, Any]:
         axis=alt.Axis(values=round_steps(low, high), labelExpr=LATENCY_LABELS),
     )
     base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, y=y)
-    names = list(_QUANTILES)
-    width = alt.StrokeWidth(
-        "quantile:N", scale=alt.Scale(domain=names, range=[_WIDTHS[name] for name in names]), legend=None
-    )
-    dash = alt.StrokeDash(
-        "quantile:N", scale=alt.Scale(domain=names, range=[_DASHES[name] for name in names]), legend=None
-    )
     says = alt.Tooltip("says:N", title="latency")
     layers = [
         *_band(onset, domain, x_title),
         *_timeout(timeout_ms, onset.timeout_s, y),
-        base.mark_line(color=SERIES).encode(strokeWidth=width, strokeDash=dash, detail="quantile:N"),
+        *(
+            base.mark_line(color=SERIES, strokeWidth=_WIDTHS[name], strokeDash=_DASHES[name]).transform_filter(
+                alt.datum.quantile == name
+            )
+            for name in _QUANTILES
+        ),
         base.mark_point(size=30, filled=True, color=SERIES, opacity=1)
         .encode(tooltip=[says])
         .transform_filter("datum.bound == 'exact'"),
         # T lies at the foot of the arrow: the value is somewhere above
-        base.mark_point(size=90, filled=True, color=SERIES, opacity=1, shape="arrow", yOffset=-6)
+        base.mark_point(size=80, filled=True, color=SERIES, opacity=1, shape="triangle-up", yOffset=-7)
         .encode(tooltip=[says])
         .transform_filter("datum.bound == 'at least'"),
         *_names(rows, math.log(high / low), x, y),

@@ -13,7 +13,7 @@ from janusload.summary import Onset, Summary
 HEIGHT = 260
 
 #: percent; the axis is linear up to 1 and logarithmic above, so that 0 and 1 % and 100 % can all be told apart
-_TICKS = [0, 0.5, 1, 2, 5, 10, 20, 50, 100]
+_TICKS = [0, 1, 2, 5, 10, 20, 50, 100]
 
 _SHAPES = {"credibly under": "circle", "undecided": "circle", "credibly over": "diamond", "left out": "cross"}
 _FILLS = {"credibly under": SERIES, "undecided": PAPER, "credibly over": TIMEOUT, "left out": PAPER}
@@ -23,7 +23,7 @@ _STROKES = {"credibly under": SERIES, "undecided": SERIES, "credibly over": TIME
 def rate(summary: Summary) -> Figure | None:
     """The figure, or None without a step that had attempts."""
     onset = summary.onset
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "load": step.achieved,
             "rate": 100 * step.rate.value,
@@ -39,6 +39,7 @@ def rate(summary: Summary) -> Figure | None:
     if not rows:
         return None
     p0 = wording.percent(onset.p0)
+    shaded = bracket_ends(onset, load_domain([row["load"] for row in rows])[0]) is not None
     name = wording.one_line(wording.request(onset.request))
     return Figure(
         key="rate",
@@ -47,7 +48,7 @@ def rate(summary: Summary) -> Figure | None:
             f"Each mark is one step of load: the share of {name} requests without an answer within "
             f"{wording.seconds(onset.timeout_s)}, and a bar from its lower to its upper bound. A bar wholly under the "
             f"dashed line ({p0}) is credibly good, one wholly over it (diamond) credibly bad"
-            + ("; the onset lies in the shaded band." if onset.load_bracket else ".")
+            + ("; the onset lies in the shaded band." if shaded else ".")
         ),
         panels=[Panel("rate", _spec(onset, rows), "Timeout rate against load with bounds.")],
         table=tables.rates(summary),
@@ -65,9 +66,7 @@ def _spec(onset: Onset, rows: list[dict[str, Any]]) -> dict[str, Any]:
         scale=alt.Scale(domain=domain, type="log" if log else "linear", nice=False, zero=False),
         axis=alt.Axis(tickCount=8),
     )
-    y_scale = alt.Scale(type="symlog", constant=1, domain=[0, 100], nice=False)
-    title = "timed out, % of attempts (log scale above 1 %)"
-    y = alt.Y("rate:Q", title=title, scale=y_scale, axis=alt.Axis(values=_TICKS))
+    y = _y("rate")
     data = alt.InlineData(values=rows)
     states = list(_SHAPES)
     base = alt.Chart(data).encode(x=x)
@@ -79,11 +78,9 @@ def _spec(onset: Onset, rows: list[dict[str, Any]]) -> dict[str, Any]:
     stroke = alt.Stroke("state:N", scale=alt.Scale(domain=states, range=list(_STROKES.values())), legend=None)
     layers = [
         *_bracket(onset, domain, x_title),
-        *_limit(onset.p0, y_scale, title),
+        *_limit(onset.p0),
         base.mark_line(color=SERIES, strokeWidth=1.5, opacity=0.5).encode(y=y),
-        base.mark_rule(strokeWidth=2).encode(
-            y=alt.Y("lower:Q", title=title, scale=y_scale), y2="upper:Q", stroke=stroke, tooltip=tooltip
-        ),
+        base.mark_rule(strokeWidth=2).encode(y=_y("lower"), y2="upper:Q", stroke=stroke, tooltip=tooltip),
         base.mark_point(size=70, strokeWidth=2, opacity=1).encode(
             y=y,
             shape=alt.Shape("state:N", scale=alt.Scale(domain=states, range=list(_SHAPES.values())), legend=None),
@@ -95,14 +92,24 @@ def _spec(onset: Onset, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return drawn(alt.layer(*layers).properties(width="container", height=HEIGHT))
 
 
-def _limit(p0: float, y_scale: Any, title: str) -> list[Any]:
+def _y(field: str) -> Any:
+    """The same axis for every layer: Vega-Lite would merge unlike ones into something of its own."""
+    return alt.Y(
+        f"{field}:Q",
+        title="timed out, % of attempts (log scale above 1 %)",
+        scale=alt.Scale(type="symlog", constant=1, domain=[0, 100], nice=False),
+        axis=alt.Axis(values=_TICKS, labelOverlap=False),
+    )
+
+
+def _limit(p0: float) -> list[Any]:
     """The dashed line at p0, named where it begins."""
     line = alt.Chart(alt.InlineData(values=[{"p0": 100 * p0}]))
-    y = alt.Y("p0:Q", title=title, scale=y_scale)
+    y = _y("p0")
     return [
         line.mark_rule(strokeDash=[5, 4], color=INK, strokeWidth=1).encode(y=y),
         line.mark_text(
-            align="left", baseline="bottom", dx=4, dy=-3, color=INK, text=f"limit {wording.percent(p0)}"
+            align="left", baseline="bottom", dx=4, dy=-3, color=INK, text=f"counts as onset: over {wording.percent(p0)}"
         ).encode(y=y, x=alt.value(0)),
     ]
 

@@ -22,16 +22,29 @@ from janusload.report.charts.figure import (
     drawn,
     round_steps,
 )
-from janusload.report.first_screen import failure_in_short
+from janusload.report.first_screen import failure_in_time
 from janusload.summary import Summary, Timeline
 
 _HEIGHT = 78
 _RUNG_HEIGHT = 24
 _MAX_EVENTS = 40
+# a clock's round values, for whatever part of the run is shown
+_TICK_EVERY_S = (
+    "t1 - t0 > 86400 ? 21600 : t1 - t0 > 28800 ? 7200 : t1 - t0 > 14400 ? 3600 : t1 - t0 > 7200 ? 1800 : "
+    "t1 - t0 > 3600 ? 600 : t1 - t0 > 1200 ? 300 : t1 - t0 > 600 ? 120 : t1 - t0 > 300 ? 60 : t1 - t0 > 100 ? 20 : "
+    "t1 - t0 > 40 ? 10 : t1 - t0 > 20 ? 5 : t1 - t0 > 8 ? 2 : 1"
+)
+_TICKS = "sequence(ceil(t0 / dt) * dt, t1 + dt / 1000, dt)"
+_CLOCK = (
+    "floor(datum.value / 3600) + ':' + format(floor(datum.value % 3600 / 60), '02') + ':' "
+    "+ format(datum.value % 60, '02')"
+)
+# a run longer than this is told in hours, minutes and seconds
+_LONG_S = 900
 # beyond that nobody reads it, and the page would grow past its 2 MB
 _MAX_TABLE_ROWS = 1500
 # room for the labels of the y axes, the same in every panel so that the time axes lie over each other
-_AXIS_EXTENT = 46
+_AXIS_EXTENT = 54
 
 
 def timeline(summary: Summary) -> Figure | None:
@@ -52,18 +65,21 @@ def timeline(summary: Summary) -> Figure | None:
     drawings = [panel for panel in panels if panel is not None]
     if not drawings:
         return None
-    _show_axis(drawings[-1].spec)
+    long = line.t_s[-1] > _LONG_S
+    _show_axis(drawings[-1].spec, long)
     name = wording.one_line(wording.request(summary.onset.request))
     return Figure(
         key="timeline",
-        title=failure_in_short(summary) or "What happened when?",
+        title=failure_in_time(summary) or "What happened when?",
         reading=(
             f"One time axis for all strips, from the start of the run; latency and outcomes are those of {name}, "
             "placed at the moment each request was due."
         ),
         panels=drawings,
         table=_table(line),
-        events=tuple((f"{wording.number(t)} s", words) for t, words in line.markers[:_MAX_EVENTS]),
+        events=tuple(
+            (wording.span(t) if long else f"{wording.number(t)} s", words) for t, words in line.markers[:_MAX_EVENTS]
+        ),
         bin_s=line.bin_s,
     )
 
@@ -72,28 +88,42 @@ def _spec(line: Timeline, layers: list[Any], height: int) -> dict[str, Any]:
     """A strip: its layers over the marks of the events, on the shared time axis (signals `t0` and `t1`)."""
     spec = drawn(alt.layer(*_marks(line), *layers).properties(width="container", height=height))
     end = line.t_s[-1] + line.bin_s
-    spec["params"] = [{"name": "t0", "value": line.t_s[0]}, {"name": "t1", "value": end}]
+    spec["params"] = [
+        {"name": "t0", "value": line.t_s[0]},
+        {"name": "t1", "value": end},
+        {"name": "dt", "expr": _TICK_EVERY_S},
+    ]
     spec["padding"] = {"left": 0, "right": 12, "top": 4, "bottom": 2}
     return spec
 
 
 def _x(field: str = "t") -> Any:
-    axis = alt.Axis(labels=False, ticks=False, title=None, grid=False, labelFlush=True, tickCount=10, domain=True)
+    axis = alt.Axis(labels=False, ticks=False, title=None, grid=False, values=alt.ExprRef(_TICKS))
     scale = alt.Scale(domainMin=alt.ExprRef("t0"), domainMax=alt.ExprRef("t1"), nice=False, zero=False)
     return alt.X(f"{field}:Q", axis=axis, scale=scale, title=None)
 
 
-def _y(field: str, **scale: Any) -> Any:
-    axis = alt.Axis(title=None, tickCount=3, minExtent=_AXIS_EXTENT, maxExtent=_AXIS_EXTENT)
-    return alt.Y(f"{field}:Q", axis=axis, scale=alt.Scale(**scale) if scale else alt.Undefined, title=None)
+def _y(field: str, scale: Any = alt.Undefined, **axis: Any) -> Any:
+    shown = alt.Axis(title=None, minExtent=_AXIS_EXTENT, maxExtent=_AXIS_EXTENT, **({"tickCount": 3} | axis))
+    return alt.Y(f"{field}:Q", axis=shown, scale=scale, title=None)
 
 
-def _show_axis(spec: dict[str, Any]) -> None:
+def _show_axis(spec: dict[str, Any], long: bool) -> None:
     """Only the lowest strip says what the time is; the others share its axis."""
+    shown = {
+        "labels": True,
+        "ticks": True,
+        "title": f"time since the start of the run, {'h:min:s' if long else 's'}",
+        "labelFlush": True,
+        "labelOverlap": "greedy",
+        "labelSeparation": 10,
+    }
+    if long:
+        shown["labelExpr"] = _CLOCK
     for layer in spec["layer"]:
         axis = layer.get("encoding", {}).get("x", {}).get("axis")
         if axis is not None:
-            axis.update(labels=True, ticks=True, title="seconds since the start of the run")
+            axis.update(shown)
             layer["encoding"]["x"].pop("title", None)
 
 
@@ -135,9 +165,15 @@ def _no_axis() -> Any:
 
 def _series(line: Timeline, values: Sequence[float | None]) -> Any:
     """Values at their bins, as points at the bin's beginning and, for the last, at its end."""
-    rows: list[dict[str, float | None]] = [{"t": t, "value": v} for t, v in zip(line.t_s, values, strict=True)]
-    rows.append({"t": line.t_s[-1] + line.bin_s, "value": values[-1]})
+    known = [None if v is None else _short(v) for v in values]
+    rows = [{"t": t, "value": v} for t, v in zip(map(_short, line.t_s), known, strict=True)]
+    rows.append({"t": _short(line.t_s[-1] + line.bin_s), "value": known[-1]})
     return alt.Chart(alt.InlineData(values=rows))
+
+
+def _short(value: float) -> float:
+    """Six digits that matter: more cannot be seen, and each costs a byte in every bin."""
+    return float(f"{value:.6g}")
 
 
 def _stepped(line: Timeline, values: Sequence[float | None], colour: str) -> list[Any]:
@@ -173,9 +209,12 @@ def _latency(line: Timeline, timeout_s: float) -> Panel | None:
     if not known:
         return None
     low, high = min(known) / 1.3, max(*known, timeout_s * 1000) * 1.4
-    y = _y("value", type="log", domain=[low, high], nice=False)
-    y.axis.labelExpr = LATENCY_LABELS
-    y.axis.values = _few(round_steps(low, high))
+    y = _y(
+        "value",
+        alt.Scale(type="log", domain=[low, high], nice=False),
+        values=_few(round_steps(low, high)),
+        labelExpr=LATENCY_LABELS,
+    )
     layers = []
     for values, width in ((line.p50_ms, 1.2), (line.p95_ms, 2.6)):
         # a log axis has no zero
@@ -205,18 +244,19 @@ def _outcomes(line: Timeline) -> Panel | None:
         for name in names:
             if known[name][i]:
                 top = foot + known[name][i] / line.bin_s
-                rows.append({"t": t, "end": t + line.bin_s, "foot": foot, "top": top, "outcome": names.index(name)})
+                rows.append({"t": _short(t), "foot": _short(foot), "top": _short(top), "is": names.index(name)})
                 foot = top
     colours = [OUTCOME_COLOURS.get(name, MUTED) for name in names]
     bars = (
         alt.Chart(alt.InlineData(values=rows))
+        .transform_calculate(end=f"datum.t + {line.bin_s!r}")
         .mark_rect(clip=True)
         .encode(
             x=_x(),
             x2="end:Q",
             y=_y("foot"),
             y2="top:Q",
-            color=alt.Color("outcome:N", scale=alt.Scale(domain=list(range(len(names))), range=colours), legend=None),
+            color=alt.Color("is:N", scale=alt.Scale(domain=list(range(len(names))), range=colours), legend=None),
         )
     )
     key = tuple((colour, wording.outcome(name)) for colour, name in zip(colours, names, strict=True))
@@ -231,13 +271,13 @@ def _rungs(line: Timeline) -> Panel | None:
         return None
     rows, names = [], []
     for row, (name, answers) in enumerate(rungs):
-        names.append({"t": line.t_s[0], "y": row + 0.42, "name": wording.one_line(name.replace("_", " "), 40)})
+        names.append({"t": line.t_s[0], "y": row + 0.54, "name": wording.one_line(name.replace("_", " "), 40)})
         index = 0
         for answered, group in groupby(answers):
             begin, index = index, index + len(list(group))
             if answered is None:
                 continue
-            foot, top = (row + 0.68, row + 0.80) if answered else (row + 0.5, row + 0.98)
+            foot, top = (row + 0.72, row + 0.84) if answered else (row + 0.58, row + 0.98)
             end = line.t_s[index - 1] + line.bin_s
             rows.append({"t": line.t_s[begin], "end": end, "foot": foot, "top": top, "silent": not answered})
     y_scale = alt.Scale(domain=[len(rungs), 0], nice=False)
@@ -256,7 +296,7 @@ def _rungs(line: Timeline) -> Panel | None:
     )
     words = (
         alt.Chart(alt.InlineData(values=names))
-        .mark_text(align="left", baseline="bottom", dx=2, color=INK, fontSize=11)
+        .mark_text(align="left", baseline="bottom", dx=2, color=INK, fontSize=11, limit=230)
         .encode(x=alt.value(0), y=alt.Y("y:Q", axis=_no_axis(), scale=y_scale), text="name:N")
     )
     spec = _spec(line, [bars, words], _RUNG_HEIGHT * len(rungs))

@@ -8,10 +8,11 @@
     return vegaEmbed(place, spec, options).then((result) => result.view);
   };
 
-  // paper is narrower than the screen: draw anew at its width, or the text would shrink with the drawing
-  const PAPER_PX = 690;
-  const fitPaper = (views) => {
-    addEventListener("beforeprint", () => views.forEach((view) => view.width(PAPER_PX).run()));
+  // paper is narrower than the screen: draw anew near its width, or the text would shrink with the drawing;
+  // the strips of the timeline may shrink a little, so that all of them fit on one page
+  const fitPaper = (figure, views) => {
+    const width = figure.classList.contains("timeline") ? 840 : 300;
+    addEventListener("beforeprint", () => views.forEach((view) => view.width(width).run()));
     addEventListener("afterprint", () => dispatchEvent(new Event("resize")));
   };
 
@@ -23,7 +24,7 @@
     const rows = figure.querySelectorAll("tbody tr");
     const [begin, end] = [views[0].signal("t0"), views[0].signal("t1")];
     const binS = Number(figure.dataset.binS);
-    const hint = "Point at the strips to read them; drag over them to zoom.";
+    const hint = `${rows.length ? "Point at the strips to read them; drag" : "Drag"} over them to zoom.`;
     const cursor = panels.appendChild(Object.assign(document.createElement("div"), { className: "cursor", hidden: true }));
     const chosen = panels.appendChild(Object.assign(document.createElement("div"), { className: "chosen", hidden: true }));
     let dragFrom = null;
@@ -83,7 +84,7 @@
 
   for (const figure of document.querySelectorAll("figure")) {
     Promise.all([...figure.querySelectorAll(".chart")].map(draw)).then((views) => {
-      fitPaper(views);
+      fitPaper(figure, views);
       if (figure.classList.contains("timeline")) readTimeline(figure, views);
       figure.dataset.drawn = "yes";
     });
