@@ -7,8 +7,8 @@ import json
 import os
 import secrets
 import socket
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 
 _LONGEST_ANSWER_BYTES = 4_000_000
@@ -33,8 +33,8 @@ class AdminApi:
         try:
             with _OPENER.open(request, timeout=timeout_s) as response:
                 answer = json.loads(response.read(_LONGEST_ANSWER_BYTES))
-        # ValueError: cut short or not JSON; HTTPException is covered by OSError's URLError or is a broken answer.
-        except (OSError, ValueError, urllib.error.HTTPError):
+        # OSError: no connection, no answer in time, or an HTTP error status; the others: a broken answer.
+        except (OSError, ValueError, HTTPException):
             return None
         if not isinstance(answer, dict) or answer.get("janus") == "error":
             return None

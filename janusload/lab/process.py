@@ -84,14 +84,14 @@ class JanusProcess:
         if self.returncode is None:
             os.kill(self.pid, number)
 
-    def stop(self) -> None:
-        """Ask it to end, wait up to 5 s, then kill its group, and reap it; may be called again."""
+    def stop(self, *, within_s: float = _STOP_WITHIN_S) -> None:
+        """Ask it to end, wait up to `within_s`, then kill its group, and reap it; may be called again."""
         if self._process.returncode is not None:
             return
         self.signal(signal.SIGTERM)
         # A stopped process takes no SIGTERM.
         self.signal(signal.SIGCONT)
-        deadline = time.monotonic() + _STOP_WITHIN_S
+        deadline = time.monotonic() + within_s
         while self.returncode is None and time.monotonic() < deadline:
             time.sleep(_POLL_EVERY_S)
         # The unreaped leader still holds the number of the group.
