@@ -44,6 +44,7 @@ def make_environment(stage: Stage, groups: list[Users]) -> Environment:
     """An environment whose users act on this stage."""
     environment = Environment(user_classes=[user_class(group) for group in groups], stop_timeout=LEAVE_WITHIN_S)
     equip(environment, stage)
+    end_lives_on_stop(environment)
     environment.create_local_runner()
     return environment
 
@@ -53,8 +54,17 @@ def equip(environment: Environment, stage: Stage) -> None:
     environment.janusload = stage
     environment.stop_timeout = environment.stop_timeout or LEAVE_WITHIN_S
     stage.recorder.listen(_to_locust(environment))
-    environment.events.test_stopping.add_listener(lambda **_: stage.leaving.set())
-    environment.events.test_start.add_listener(lambda **_: stage.leaving.clear())
+
+
+def end_lives_on_stop(environment: Environment) -> None:
+    """When a test is stopped, users come to the end of their lives instead of being cut off in the middle."""
+
+    def leave(**_: object) -> None:
+        stage: Stage | None = getattr(environment, "janusload", None)
+        if stage is not None:
+            stage.leaving.set()
+
+    environment.events.test_stopping.add_listener(leave)
 
 
 def _to_locust(environment: Environment) -> Callable[[RequestRecord], None]:

@@ -41,7 +41,14 @@ class Recorder:
         self._on_request: list[Callable[[RequestRecord], None]] = []
 
     def start(self) -> None:
-        """Flush about once a second from now on."""
+        """Flush about once a second from now on.
+
+        The first flush is done here: it makes pyarrow import what it needs, which takes a second in which nothing else
+        would get its turn.
+        """
+        self.mark(MarkerKind.PHASE, label="setup")
+        if self._writer is not None:
+            self._writer.flush()
         self._flusher = gevent.spawn(self._flush_each_second)
 
     def close(self) -> None:

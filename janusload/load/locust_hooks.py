@@ -1,0 +1,87 @@
+"""What a locustfile hangs on Locust's events, so that our users run under the plain `locust` command."""
+
+from __future__ import annotations
+
+import logging
+import os
+from argparse import ArgumentParser
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust.env import Environment
+from locust.runners import MasterRunner
+
+from janusload.errors import JanusloadError, UsageError
+from janusload.load.environment import end_lives_on_stop, equip
+from janusload.load.recorder import Recorder
+from janusload.load.stage import Stage, Target
+from janusload.media.engine import Engine
+from janusload.run_folder import RunFolder
+
+log = logging.getLogger("locust.janusload")
+
+
+def add_arguments(parser: ArgumentParser, **_: Any) -> None:
+    """Options of ours in Locust's `--help` and web UI."""
+    group = parser.add_argument_group("janusload")
+    group.add_argument("--janus-room", type=int, default=1234, help="AudioBridge room that users join")
+    group.add_argument("--janus-make-room", action="store_true", help="make the room, and destroy it afterwards")
+    group.add_argument("--janus-timeout", type=float, default=10.0, help="seconds before a request has timed out")
+    group.add_argument("--janus-allow-public", action="store_true", help="allow targets beyond private networks")
+    group.add_argument("--janus-out", default="", help="folder for the records of this run (none if empty)")
+
+
+def prepare(environment: Environment, **_: Any) -> None:
+    """Give the environment its stage when a test starts, and take it down when the test stops."""
+    if isinstance(environment.runner, MasterRunner):
+        return  # users live on the workers
+    stack = ExitStack()
+
+    def begin(**_: Any) -> None:
+        options = environment.parsed_options
+        if not environment.host:
+            _give_up(environment, UsageError("name the Janus to load: --host ws://HOST:PORT"))
+            return
+        try:
+            _set_stage(environment, options, stack)
+        except JanusloadError as error:
+            stack.close()
+            _give_up(environment, error)
+
+    end_lives_on_stop(environment)
+    environment.events.test_start.add_listener(begin)
+    environment.events.test_stop.add_listener(lambda **_: stack.close())
+    environment.events.quitting.add_listener(lambda **_: stack.close())
+
+
+def _set_stage(environment: Environment, options: Any, stack: ExitStack) -> None:
+    target = Target(
+        environment.host, os.environ.get("JANUS_API_SECRET") or None, allow_public=options.janus_allow_public
+    )
+    writer = None
+    if options.janus_out:
+        folder = RunFolder.create(Path(options.janus_out))
+        folder.write_meta(target={"url": target.url})
+        writer = folder.writer(f"load-{os.getpid()}")
+    recorder = Recorder(writer)
+    engine = Engine(on_record=recorder.write)
+    stage = Stage(target, recorder, engine, timeout_s=options.janus_timeout)
+    stack.callback(recorder.close)
+    stage.check_server(["janus.plugin.audiobridge"])
+    recorder.start()
+    stack.callback(engine.stop)
+    engine.start()
+    if options.janus_make_room:
+        stack.enter_context(stage.rooms([options.janus_room], sampling_rate=16000, record=False))
+    stage.deal_rooms([options.janus_room])
+    equip(environment, stage)
+
+
+def _give_up(environment: Environment, error: JanusloadError) -> None:
+    """End the test with one clear sentence; users that were about to start find no stage."""
+    # Locust's own log is what a person at its command line or web UI reads
+    log.error("%s", error)
+    environment.process_exit_code = 2 if isinstance(error, UsageError) else 1
+    gevent.spawn(environment.runner.quit)

@@ -1,0 +1,22 @@
+"""AudioBridge users for `locust -f locustfiles/audiobridge.py --host ws://HOST:PORT`, headless or from the web UI.
+
+Each user connects, creates a session, joins the room with real WebRTC audio, is muted now and then, and leaves.
+The API secret is taken from the environment (JANUS_API_SECRET).
+"""
+
+from locust import between, events
+
+from janusload.load.locust_hooks import add_arguments, prepare
+from janusload.load.users import AudioBridgeUser
+
+events.init_command_line_parser.add_listener(add_arguments)
+events.init.add_listener(prepare)
+
+
+class Talker(AudioBridgeUser):
+    """Talks for half a minute, muted every ten seconds, and comes again."""
+
+    group = "talker"
+    stay_s = 30.0
+    mute_every_s = 10.0
+    wait_time = between(1, 3)

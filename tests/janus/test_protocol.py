@@ -1,0 +1,248 @@
+"""Every oddity of Janus's wire, with no socket and no sleep."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janusload.errors import (
+    ConnectionLost,
+    CoreError,
+    JanusloadError,
+    PluginError,
+    ProtocolViolation,
+    SendBlocked,
+    TransactionTimeout,
+)
+from janusload.janus.protocol import Fault, JanusProtocol, Notification, Transaction
+from janusload.records import Outcome
+
+S = 1_000_000_000
+
+
+def begin(
+    janus: JanusProtocol, verb: str = "create", *, at: int = 0, timeout_s: float = 2.0, sent: bool = True, **fields: Any
+) -> Transaction:
+    transaction = Transaction(verb, f"janus.{verb}", timeout_s, at)
+    janus.begin(transaction, fields, at)
+    if sent:
+        janus.written(transaction, at)
+    return transaction
+
+
+def text(transaction: Transaction, kind: str, **fields: Any) -> str:
+    return json.dumps({"janus": kind, "transaction": transaction.id, **fields})
+
+
+def plugin(data: dict[str, Any]) -> dict[str, Any]:
+    return {"plugindata": {"plugin": "janus.plugin.audiobridge", "data": data}}
+
+
+def test_request_carries_fields_and_secret_and_repr_of_nothing_does() -> None:
+    janus = JanusProtocol(api_secret="s3cret", token="t0ken")
+    transaction = Transaction("attach", "janus.attach", 2.0, 0)
+    sent = json.loads(janus.begin(transaction, {"session_id": 7, "plugin": "p"}, 0))
+    assert sent == {
+        "janus": "attach",
+        "transaction": transaction.id,
+        "session_id": 7,
+        "plugin": "p",
+        "apisecret": "s3cret",
+        "token": "t0ken",
+    }
+    assert "s3cret" not in repr(transaction)
+
+
+def test_success_ends_it_with_the_time_of_arrival() -> None:
+    janus = JanusProtocol()
+    create = begin(janus)
+    assert janus.receive(text(create, "success", data={"id": 5}), 3_000_000) == [create]
+    assert (create.outcome, create.answered_ns, create.error) == (Outcome.OK, 3_000_000, None)
+    assert janus.in_flight == 0 and janus.next_deadline_ns() is None
+
+
+def test_ack_then_event() -> None:
+    janus = JanusProtocol()
+    join = begin(janus, "message")
+    assert janus.receive(text(join, "ack"), 1) == []
+    assert join.acked_ns == 1 and join.outcome is None
+    assert janus.receive(text(join, "event", **plugin({"audiobridge": "joined"})), 2) == [join]
+    assert join.outcome is Outcome.OK
+
+
+def test_event_before_ack_and_the_late_ack_is_dropped() -> None:
+    janus = JanusProtocol()
+    join = begin(janus, "message")
+    assert janus.receive(text(join, "event", **plugin({"audiobridge": "joined"})), 1) == [join]
+    assert janus.receive(text(join, "ack"), 2) == []
+    assert join.outcome is Outcome.OK
+
+
+@pytest.mark.parametrize("verb", ["keepalive", "trickle"])
+def test_ack_is_the_answer_of(verb: str) -> None:
+    janus = JanusProtocol()
+    transaction = begin(janus, verb)
+    assert janus.receive(text(transaction, "ack"), 1) == [transaction]
+    assert transaction.outcome is Outcome.OK
+
+
+@pytest.mark.parametrize("kind", ["success", "event"])
+def test_plugin_errors_hide_in_success_and_event(kind: str) -> None:
+    janus = JanusProtocol()
+    join = begin(janus, "message")
+    join.plugin = "audiobridge"
+    janus.receive(text(join, kind, **plugin({"error_code": 485, "error": "No such room (9)"})), 1)
+    assert join.outcome is Outcome.API_ERROR
+    assert isinstance(join.error, PluginError)
+    assert (join.error.plugin, join.error.code) == ("audiobridge", 485)
+
+
+def test_core_error() -> None:
+    janus = JanusProtocol()
+    destroy = begin(janus, "destroy")
+    janus.receive(text(destroy, "error", error={"code": 458, "reason": "No such session 1"}), 1)
+    assert isinstance(destroy.error, CoreError) and destroy.error.code == 458
+    assert destroy.outcome is Outcome.API_ERROR
+
+
+def test_a_message_answered_without_plugin_data_is_a_violation() -> None:
+    janus = JanusProtocol()
+    message = begin(janus, "message")
+    janus.receive(text(message, "success"), 1)
+    assert isinstance(message.error, ProtocolViolation)
+
+
+def test_error_without_transaction_belongs_to_the_connection() -> None:
+    janus = JanusProtocol()
+    create = begin(janus)
+    (fault,) = janus.receive('{"janus":"error","error":{"code":454,"reason":"JSON error"}}', 1)
+    assert isinstance(fault, Fault) and isinstance(fault.error, CoreError)
+    assert create.outcome is None
+
+
+def test_two_objects_in_one_frame() -> None:
+    janus = JanusProtocol()
+    one, two = begin(janus), begin(janus)
+    frame = text(two, "success", data={"id": 2}) + "\n " + text(one, "success", data={"id": 1})
+    assert janus.receive(frame.encode(), 1) == [two, one]
+
+
+def test_notifications_name_session_and_handle() -> None:
+    janus = JanusProtocol()
+    (note,) = janus.receive('{"janus":"webrtcup","session_id":7,"sender":8}', 1)
+    assert isinstance(note, Notification)
+    assert (note.kind, note.session_id, note.handle_id) == ("webrtcup", 7, 8)
+
+
+def test_timeout_counts_from_the_write() -> None:
+    janus = JanusProtocol()
+    create = begin(janus, at=0, sent=False)
+    janus.written(create, 1 * S)
+    assert janus.expire(2 * S) == []
+    assert janus.next_deadline_ns() == 3 * S
+    assert janus.expire(3 * S) == [create]
+    assert create.outcome is Outcome.API_TIMEOUT
+    assert isinstance(create.error, TransactionTimeout) and not create.error.acked
+
+
+def test_never_written_is_dropped_not_timed_out() -> None:
+    janus = JanusProtocol()
+    create = begin(janus, sent=False)
+    assert janus.expire(2 * S) == [create]
+    assert create.outcome is Outcome.DROPPED and isinstance(create.error, SendBlocked)
+
+
+def test_late_answer_keeps_its_outcome_and_comes_once() -> None:
+    janus = JanusProtocol()
+    create = begin(janus)
+    janus.expire(5 * S)
+    answer = text(create, "success", data={"id": 9})
+    assert janus.receive(answer, 6 * S) == [create]
+    assert (create.outcome, create.answered_ns) == (Outcome.API_TIMEOUT, 6 * S)
+    assert create.reply is not None and create.reply["data"]["id"] == 9
+    assert janus.receive(answer, 7 * S) == []
+
+
+def test_an_answer_after_t_is_late_even_if_nobody_had_looked() -> None:
+    janus = JanusProtocol()
+    create = begin(janus)
+    assert janus.receive(text(create, "success", data={"id": 9}), 2 * S + 1) == [create]
+    assert (create.outcome, create.answered_ns) == (Outcome.API_TIMEOUT, 2 * S + 1)
+    assert janus.expire(3 * S) == [] and janus.in_flight == 0
+
+
+def test_acked_timeout_says_so() -> None:
+    janus = JanusProtocol()
+    join = begin(janus, "message")
+    janus.receive(text(join, "ack"), 1)
+    janus.expire(2 * S)
+    assert isinstance(join.error, TransactionTimeout) and join.error.acked
+    assert janus.receive(text(join, "ack"), 3 * S) == []
+    assert janus.receive(text(join, "event", **plugin({})), 4 * S) == [join]
+
+
+def test_a_lost_connection_ends_each_once_with_the_cause() -> None:
+    janus = JanusProtocol()
+    written, unwritten = begin(janus), begin(janus, sent=False)
+    cause = ConnectionLost("gone")
+    assert set(map(id, janus.fail(cause, Outcome.LOST_CONNECTION))) == {id(written), id(unwritten)}
+    assert (written.outcome, unwritten.outcome) == (Outcome.LOST_CONNECTION, Outcome.DROPPED)
+    assert written.error is cause
+    assert janus.fail(cause, Outcome.CUT) == [] and janus.expire(9 * S) == []
+
+
+@pytest.mark.parametrize(
+    "garbage", ["{", "nonsense", "[1]", '"x"', "{}", '{"janus":1}', b"\xff\xfe", "[" * 100_000, "1 2 3", '{"janus":[]}']
+)
+def test_garbage_is_a_fault_and_nothing_else(garbage: str | bytes) -> None:
+    janus = JanusProtocol()
+    create = begin(janus)
+    events = janus.receive(garbage, 1)
+    assert events and all(isinstance(event, Fault) for event in events)
+    assert create.outcome is None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["success", "ack", "event", "error", "pong", "timeout", "x"]),
+            st.integers(-1, 4),
+            st.dictionaries(
+                st.sampled_from(["data", "error", "plugindata", "session_id", "sender", "jsep"]), json_values
+            ),
+        ),
+        max_size=12,
+    ),
+    st.lists(st.sampled_from(["create", "message", "keepalive", "trickle"]), min_size=5, max_size=5),
+)
+def test_whatever_comes_every_transaction_ends_exactly_once(
+    messages: list[tuple[str, int, dict[str, Any]]], verbs: list[str]
+) -> None:
+    janus = JanusProtocol()
+    transactions = [begin(janus, verb) for verb in verbs]
+    ended: list[Transaction] = []
+    for moment, (kind, which, fields) in enumerate(messages, 1):
+        message: dict[str, Any] = {"janus": kind, **fields}
+        if which >= 0:
+            message["transaction"] = transactions[which].id
+        ended += [e for e in janus.receive(json.dumps(message), moment) if isinstance(e, Transaction)]
+    ended += janus.expire(3 * S)
+    assert sorted(t.number for t in ended) == sorted(t.number for t in transactions)
+    assert all(t.outcome is not None for t in transactions)
+    assert all(t.error is None or isinstance(t.error, JanusloadError) for t in transactions)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_raise(data: bytes) -> None:
+    JanusProtocol().receive(data, 1)
