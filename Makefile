@@ -1,0 +1,53 @@
+# One command for each thing that people do with this repository; `make` alone lists them.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+JANUSLOAD := $(VENV)/bin/janusload
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test check demo lock clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
+
+setup: $(INSTALLED)  ## everything that the tests and the demo need: .venv, and Debian's package janus
+	@$(JANUSLOAD) lab install
+
+test: setup  ## the tests
+	@$(PYTHON) -m pytest
+
+check: setup  ## lint, format, types, tests with coverage
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy --strict -p janusload
+	$(PYTHON) -m coverage run -m pytest
+	$(PYTHON) -m coverage report
+
+demo: setup  ## find the knee of a private Janus; the report lands in reports/out/demo
+	$(JANUSLOAD) run scenarios/knee.toml --lab --out reports/out/demo --replace
+
+lock:  ## resolve the dependencies anew (needs uv)
+	uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group dev \
+		-o requirements.lock --no-header --no-annotate --quiet
+
+clean:  ## remove what was generated, except .venv
+	rm -rf reports/out build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage .coverage.*
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(PYTHON):
+	@.ci/make-venv
+
+# The project itself comes without dependencies and without build isolation: the lock has all of them, its build
+# backend too, so nothing is fetched whose hash is not known.
+$(INSTALLED): requirements.lock pyproject.toml | $(PYTHON)
+	@if command -v uv >/dev/null; then \
+		set -e; \
+		uv pip install --quiet --python $(PYTHON) --require-hashes -r requirements.lock; \
+		uv pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation -e .; \
+	else \
+		set -e; \
+		$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
+		$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi
+	@touch $@
