@@ -18,6 +18,7 @@ import pytest
 from tests.fake_janus import SILENCE, Capacity, FakeJanus
 
 ROOT = Path(__file__).parent.parent
+JANUSLOAD = [sys.executable, "-m", "janusload"]
 
 STREAM = """
 schema = 1
@@ -44,7 +45,7 @@ def scenario(tmp_path: Path, *rates: int, settle: str = "2 s") -> Path:
 
 def janusload(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "janusload", *map(str, arguments)],
+        [*JANUSLOAD, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -96,8 +97,7 @@ def test_no_onset_is_said_with_a_bound(tmp_path: Path) -> None:
 def test_ctrl_c_ends_in_order_with_a_report(tmp_path: Path) -> None:
     with FakeJanus() as janus:
         process = subprocess.Popen(
-            [sys.executable, "-m", "janusload", "run", scenario(tmp_path, 50, 60, 70)]
-            + ["--host", janus.url, "--out", tmp_path / "run"],
+            [*JANUSLOAD, "run", scenario(tmp_path, 50, 60, 70), "--host", janus.url, "--out", tmp_path / "run"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -121,8 +121,7 @@ def test_ctrl_c_ends_in_order_with_a_report(tmp_path: Path) -> None:
 def test_killed_load_process_leaves_a_report(tmp_path: Path) -> None:
     with FakeJanus() as janus:
         process = subprocess.Popen(
-            [sys.executable, "-m", "janusload", "run", scenario(tmp_path, 50, 60)]
-            + ["--host", janus.url, "--out", tmp_path / "run"],
+            [*JANUSLOAD, "run", scenario(tmp_path, 50, 60), "--host", janus.url, "--out", tmp_path / "run"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -141,7 +140,7 @@ def test_killed_load_process_leaves_a_report(tmp_path: Path) -> None:
     assert summary(tmp_path / "run")["requests"]["janus.create"]["count"] > 0
 
 
-# -- bad surroundings: one clear sentence, the right exit code ----------------------------------------------------------
+# -- bad surroundings: one clear sentence, the right exit code --------------------------------------------------------
 
 
 def sentence(done: subprocess.CompletedProcess[str], code: int) -> str:

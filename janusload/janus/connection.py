@@ -158,9 +158,11 @@ class Connection:
                     self._socket.send(data)
             except OSError:
                 pass
+        reader = self._reader
+        if reader is not None and reader is not gevent.getcurrent():
+            # before the socket is closed: gevent keeps a file descriptor open while a greenlet waits for it
+            reader.kill()
         self._end(cause or ConnectionLost("this side closed the WebSocket"), outcome)
-        if self._reader is not None and self._reader is not gevent.getcurrent():
-            self._reader.kill(block=False)
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
