@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from janusload.pacing import Plateau, Schedule
@@ -11,6 +11,7 @@ plateaus = st.lists(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plateaus)
 def test_arrivals_are_ordered_and_inside_their_plateau(row: list[Plateau]) -> None:
     schedule = Schedule(row)
@@ -21,6 +22,7 @@ def test_arrivals_are_ordered_and_inside_their_plateau(row: list[Plateau]) -> No
             assert schedule.due_s(k - 1) <= due_s
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plateaus)
 def test_offered_count_is_rate_times_duration(row: list[Plateau]) -> None:
     schedule = Schedule(row)

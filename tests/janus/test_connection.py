@@ -114,6 +114,7 @@ def test_dropped_connection_ends_everything_with_the_cause() -> None:
     with FakeJanus(lambda r: script.get(r["janus"], 0.0)) as janus:
         with Connection(janus.url, observer=lambda t, late: outcomes.append((t.name, t.outcome))) as connection:
             waiting = gevent.spawn(pytest.raises, ConnectionLost, connection.ping)
+            gevent.sleep(0.05)
             with pytest.raises(ConnectionLost, match="closed"):
                 connection.create()
             waiting.get(timeout=3)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from janusload.errors import (
@@ -213,6 +213,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines are shared and noisy
 @given(
     st.lists(
         st.tuples(
@@ -243,6 +244,7 @@ def test_whatever_comes_every_transaction_ends_exactly_once(
     assert all(t.error is None or isinstance(t.error, JanusloadError) for t in transactions)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=300))
 def test_no_bytes_raise(data: bytes) -> None:
     JanusProtocol().receive(data, 1)
