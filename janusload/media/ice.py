@@ -1,0 +1,245 @@
+"""ICE over one UDP socket that belongs to us: aioice does the checks, the pump takes the socket afterwards.
+
+aioice would bind a socket on every interface and read it through asyncio until the end. Here a peer has a socket of
+its own, bound where it is wanted; asyncio reads it until the handshake is done, then the pump does, and hands
+whatever is not RTP or RTCP back to aioice (RFC 7983 section 7), so that consent checks (RFC 7675) and DTLS go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import aioice
+from aioice.candidate import candidate_foundation, candidate_priority
+from aioice.ice import StunProtocol, get_host_addresses
+
+from janusload.errors import MediaError
+
+Address = tuple[str, int]
+
+#: RTP and RTCP that came before the pump took the socket: 0.6 s of one stream
+EARLY_LIMIT = 32
+
+_LARGEST = 2048
+_STAMP = struct.Struct("qq")
+#: Linux's numbers on all its common architectures; the socket module does not name them
+SO_TIMESTAMPNS = 35
+ANCILLARY_BYTES = socket.CMSG_SPACE(_STAMP.size)
+
+
+def is_private(address: str) -> bool:
+    """Whether an IP address is one that load may go to without an explicit word: loopback or private."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if ip.is_unspecified or ip.is_multicast or ip.is_reserved:
+        return False
+    return ip.is_loopback or ip.is_private or ip.is_link_local
+
+
+def local_addresses(route_to: str | None) -> list[str]:
+    """Addresses to gather on: the one that routes to `route_to`, or all of this machine but loopback.
+
+    Raises:
+        MediaError: phase `ice`; there is none.
+    """
+    if route_to is None:
+        addresses: list[str] = [
+            address
+            for address in get_host_addresses(use_ipv4=True, use_ipv6=True)
+            if not ipaddress.ip_address(address).is_link_local
+        ]
+        if not addresses:
+            raise MediaError("this machine has no address for media but loopback", phase="ice")
+        return addresses
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(route_to).version == 6 else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            # connecting a UDP socket sends nothing: it only asks for the route
+            probe.connect((route_to, 9))
+            return [probe.getsockname()[0]]
+    except (ValueError, OSError) as exc:
+        raise MediaError(f"no route to {route_to} for media: {exc}", phase="ice") from exc
+
+
+def arrival_ns(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    """The kernel's receive stamp in Unix nanoseconds, where there is one."""
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) >= _STAMP.size:
+            seconds, rest = _STAMP.unpack_from(data)
+            return int(seconds) * 1_000_000_000 + int(rest)
+    return None
+
+
+class PeerSocket(asyncio.DatagramTransport):
+    """The UDP socket of a peer, as the transport that aioice's protocol object talks to.
+
+    Attributes:
+        sock: the socket; read by asyncio until `lend`.
+        early: RTP and RTCP from before that, as (datagram, Unix ns of arrival).
+        refused: datagrams that were to go to an address that is not allowed, and were not sent.
+        send_errors: datagrams that the kernel did not take.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        protocol: StunProtocol,
+        allowed: Callable[[str], bool],
+    ) -> None:
+        super().__init__()
+        self.sock = sock
+        self.early: deque[tuple[bytes, int | None]] = deque(maxlen=EARLY_LIMIT)
+        self.refused = 0
+        self.send_errors = 0
+        self._loop = loop
+        self._protocol = protocol
+        self._allowed = allowed
+        self._checked: set[str] = set()
+        self._give_back: Callable[[Callable[[], None]], None] | None = None
+        self._closing = False
+        loop.add_reader(sock.fileno(), self._readable)
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        """Send, or drop and count: as a network does, this raises nothing."""
+        if self._closing and self.sock.fileno() < 0:
+            return
+        host = addr[0]
+        # peer-reflexive candidates come from the network, so the check belongs here and not only where SDP is read
+        if host not in self._checked:
+            if not self._allowed(host):
+                self.refused += 1
+                return
+            self._checked.add(host)
+        try:
+            self.sock.sendto(data, addr)
+        except OSError:
+            self.send_errors += 1
+
+    def _readable(self) -> None:
+        # bounded, so that a flood at one peer does not keep the loop from the others
+        for _ in range(16):
+            try:
+                data, ancillary, _, addr = self.sock.recvmsg(_LARGEST, ANCILLARY_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                # an ICMP error of an earlier datagram, as ECONNREFUSED: the checks' own timers deal with it
+                continue
+            if data and 128 <= data[0] < 192:
+                self.early.append((data, arrival_ns(ancillary)))
+            else:
+                self.incoming(data, addr)
+
+    def incoming(self, data: bytes, addr: Any) -> None:
+        """Hand a datagram that is not RTP or RTCP to aioice; on the loop's thread only."""
+        if data and not self._closing:
+            self._protocol.datagram_received(data, addr)
+
+    def lend(self, give_back: Callable[[Callable[[], None]], None]) -> None:
+        """Stop reading: somebody else does from now on.
+
+        Args:
+            give_back: called when the socket is to be closed; calls its argument, on the loop's thread, when the
+                borrower has let go of it.
+        """
+        self._loop.remove_reader(self.sock.fileno())
+        self._give_back = give_back
+
+    def close(self) -> None:
+        """Close the socket, after the borrower has let go of it; then the protocol learns that it is lost."""
+        if self._closing:
+            return
+        self._closing = True
+        if self._give_back is None:
+            self._loop.remove_reader(self.sock.fileno())
+            self._loop.call_soon(self._finish)
+        else:
+            give_back, self._give_back = self._give_back, None
+            give_back(self._finish)
+
+    def abort(self) -> None:
+        """The same as `close`: nothing is buffered here."""
+        self.close()
+
+    def is_closing(self) -> bool:
+        """Whether `close` was called."""
+        return self._closing
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """`sockname` and `socket`, as asyncio's own transports know them."""
+        known = {"sockname": self.sock.getsockname, "socket": lambda: self.sock}
+        return known[name]() if name in known else default  # type: ignore[no-untyped-call]  # aioice is not followed by mypy
+
+    def _finish(self) -> None:
+        self.sock.close()
+        self._protocol.connection_lost(None)
+
+
+class SocketConnection(aioice.Connection):  # type: ignore[misc]  # aioice is not followed by mypy
+    """An ICE connection whose sockets are made here: host candidates on the given addresses, one component.
+
+    Attributes:
+        sockets: one per local address.
+    """
+
+    def __init__(self, *, controlling: bool, addresses: list[str], allowed: Callable[[str], bool]) -> None:
+        super().__init__(ice_controlling=controlling, components=1)
+        self.sockets: list[PeerSocket] = []
+        self._addresses = addresses
+        self._allowed = allowed
+
+    async def gather_candidates(self) -> None:
+        """Bind the sockets; their addresses are the candidates.
+
+        Raises:
+            MediaError: phase `ice`; no socket could be had, as with too many open files.
+        """
+        loop = asyncio.get_running_loop()
+        for address in self._addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            try:
+                sock = socket.socket(family, socket.SOCK_DGRAM)
+            except OSError as exc:
+                raise MediaError(f"no socket for media: {exc.strerror}", phase="ice") from exc
+            try:
+                sock.setblocking(False)
+                sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+                sock.bind((address, 0))
+            except OSError as exc:
+                sock.close()
+                raise MediaError(f"no socket for media on {address}: {exc.strerror}", phase="ice") from exc
+            protocol: Any = StunProtocol(self)
+            transport = PeerSocket(loop, sock, protocol, self._allowed)
+            protocol.connection_made(transport)
+            host, port = sock.getsockname()[:2]
+            protocol.local_candidate = aioice.Candidate(
+                foundation=candidate_foundation("host", "udp", host),
+                component=1,
+                transport="udp",
+                # RFC 8445 section 5.1.2.2 wants them different; the first address is the one we would rather use
+                priority=candidate_priority(1, "host", 65535 - len(self.sockets)),
+                host=host,
+                port=port,
+                type="host",
+            )
+            self.sockets.append(transport)
+            self._protocols.append(protocol)
+            self._local_candidates.append(protocol.local_candidate)
+        self._local_candidates_start = self._local_candidates_end = True
+
+    def nominated(self) -> tuple[PeerSocket, Address]:
+        """The socket and remote address that the checks chose; after a successful `connect` only."""
+        pair = self._nominated[1]
+        transport = pair.protocol.transport
+        if not isinstance(transport, PeerSocket):
+            raise MediaError("ICE chose a path that is not a socket of ours", phase="ice")
+        return transport, pair.remote_addr

@@ -1,0 +1,76 @@
+"""The wire between the engine and its media workers: length-prefixed JSON over a socketpair.
+
+Rules:
+
+- A frame is four bytes of length, big endian, and that many bytes of UTF-8 JSON: one object, never longer than `LIMIT`.
+- The engine asks (`{"ask": n, "verb": ..., ...}`); the worker answers each ask exactly once, in any order
+  (`{"ask": n, "result": {...}}` or `{"ask": n, "phase": ..., "reason": ...}`).
+- What the worker says of itself has no `ask` and a `say`: `hello`, `state`, `media`, `health`.
+- `media` carries rows in the order of `MEDIA_FIELDS`: a thousand objects a second with the same keys are not free.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from janusload.errors import MediaError
+from janusload.records import MediaRecord
+
+Message = dict[str, Any]
+
+#: longest frame in bytes; an SDP has a few kB, a batch of statistics at most some 40 kB
+LIMIT = 1 << 20
+
+#: rows of statistics in one `media` message
+ROWS_PER_MESSAGE = 200
+
+#: a row of statistics: the worker's number of the peer, then MediaRecord without its `peer` and `worker`
+MEDIA_FIELDS = ("number", *(field for field in MediaRecord._fields if field not in ("peer", "worker")))
+
+_LENGTH = struct.Struct("!I")
+
+
+def encode(message: Message) -> bytes:
+    """The frame of a message.
+
+    Raises:
+        MediaError: phase `worker`; the message would be longer than `LIMIT`.
+    """
+    body = json.dumps(message, separators=(",", ":")).encode()
+    if len(body) > LIMIT:
+        raise MediaError(f"a message of {len(body)} bytes is too long for the media worker", phase="worker")
+    return _LENGTH.pack(len(body)) + body
+
+
+class Decoder:
+    """Takes bytes as they come, gives the messages that are complete."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, chunk: bytes) -> Iterator[Message]:
+        """The messages that `chunk` completes, in order.
+
+        Raises:
+            MediaError: phase `worker`; what came is no frame of ours. The stream cannot be used any further.
+        """
+        self._buffer += chunk
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > LIMIT:
+                raise MediaError(f"a frame of {length} bytes on the media worker's socket", phase="worker")
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            try:
+                message = json.loads(body)
+            except ValueError as exc:
+                raise MediaError("a frame without JSON on the media worker's socket", phase="worker") from exc
+            if not isinstance(message, dict):
+                raise MediaError("a frame without an object on the media worker's socket", phase="worker")
+            yield message

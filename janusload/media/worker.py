@@ -1,0 +1,310 @@
+"""A media worker: the process that carries peers. Started by the engine, by exec, with one end of a socketpair.
+
+`python -m janusload.media.worker --fd N --number N --parent PID [--public-targets]`
+
+It ends when it is told to, when its socket ends, and when its parent dies (`PR_SET_PDEATHSIG`), whichever comes first.
+Interrupts from the terminal are the parent's business: it closes the peers in order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from janusload.errors import MediaError
+from janusload.media import clips, ice, messages
+from janusload.media.messages import Message
+from janusload.media.peer import Peer, PeerState, SharedCertificate
+from janusload.media.pump import Pump
+from janusload.media.quality import Lateness
+
+#: how often statistics are sent
+STATISTICS_S = 1.0
+#: how often the loop's lag is looked at
+LAG_PROBE_S = 0.05
+#: statistics are dropped while this much waits to be read by the engine: the next ones replace them
+BACKLOG_BYTES = 1 << 20
+#: how long peers may take to say goodbye at the end
+GOODBYE_S = 2.0
+
+#: how long the interpreter lets one thread run on; the default of 5 ms is a quarter of the pump's period
+SWITCH_INTERVAL_S = 0.0005
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Worker:
+    """Serves one engine over one socket."""
+
+    def __init__(self, number: int, *, public_targets: bool) -> None:
+        self._number = number
+        self._allowed: Callable[[str], bool] = (lambda _: True) if public_targets else ice.is_private
+        self._peers: dict[int, Peer] = {}
+        self._clips: dict[str, clips.Clip] = {}
+        self._certificate: SharedCertificate = SharedCertificate.generateCertificate()
+        self._pump = Pump()
+        self._lag = Lateness()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
+        self._fault: BaseException | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._verbs: dict[str, Callable[[Message], Awaitable[Any]]] = {
+            "offer": self._offer,
+            "answer": self._answer,
+            "accept": self._accept,
+            "connected": self._connected,
+            "sending": self._sending,
+            "close": self._close,
+            "stop": self._stop,
+        }
+
+    async def serve(self, sock: socket.socket) -> int:
+        """Serve until the engine says stop or goes away; returns the exit code."""
+        loop = asyncio.get_running_loop()
+        await self._clip("speech")
+
+        def fault(exc: BaseException) -> None:
+            loop.call_soon_threadsafe(self._pump_failed, exc)
+
+        self._pump.start(fault)
+        reader, self._writer = await asyncio.open_unix_connection(sock=sock)
+        # what was imported stays: no collection needs to walk it again (80-145 ms were seen at 200 peers)
+        gc.collect()
+        gc.freeze()
+        self._say({"say": "hello", "pid": os.getpid(), "tick": "python"})
+        for work in (self._read(reader), self._measure_lag(), self._tell()):
+            self._spawn(work)
+        await self._ended.wait()
+        await self._goodbye()
+        self._pump.stop()
+        self._writer.close()
+        if self._fault is not None:
+            raise self._fault
+        return 0
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _pump_failed(self, exc: BaseException) -> None:
+        self._fault = exc
+        self._ended.set()
+
+    def _say(self, message: Message) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(messages.encode(message))
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        decoder = messages.Decoder()
+        try:
+            while chunk := await reader.read(65536):
+                for message in decoder.feed(chunk):
+                    self._spawn(self._obey(message))
+                # not more asks than answers that can leave
+                if self._writer is not None:
+                    await self._writer.drain()
+        except OSError:
+            pass
+        finally:
+            self._ended.set()
+
+    async def _obey(self, message: Message) -> None:
+        ask = message.get("ask")
+        try:
+            result = await self._verbs[message["verb"]](message)
+        except MediaError as exc:
+            self._say({"ask": ask, "phase": exc.phase, "reason": str(exc)})
+        else:
+            if ask is not None:
+                self._say({"ask": ask, "result": result})
+
+    async def _clip(self, name: str) -> clips.Clip:
+        if name not in self._clips:
+            # in a thread: encoding takes some 10 ms per second of audio
+            self._clips[name] = await asyncio.to_thread(clips.make, name)
+        return self._clips[name]
+
+    async def _new_peer(self, message: Message, *, controlling: bool) -> Peer:
+        name = message["clip"]
+        if name == "tone":
+            name = f"tone:{clips.TONES_HZ[message['peer'] % len(clips.TONES_HZ)]:g}"
+        peer = Peer(
+            message["peer"],
+            clip=await self._clip(name),
+            controlling=controlling,
+            addresses=ice.local_addresses(message["route_to"]),
+            allowed=self._allowed,
+            certificate=self._certificate,
+            pump=self._pump,
+            on_change=self._changed,
+        )
+        self._peers[peer.number] = peer
+        return peer
+
+    def _peer(self, message: Message) -> Peer:
+        try:
+            return self._peers[message["peer"]]
+        except KeyError:
+            raise MediaError("the media worker has no such peer: it was closed", phase="media") from None
+
+    async def _offer(self, message: Message) -> str:
+        return await (await self._new_peer(message, controlling=True)).offer()
+
+    async def _answer(self, message: Message) -> str:
+        peer = await self._new_peer(message, controlling=False)
+        return await peer.answer(message["sdp"], message["timeout_s"])
+
+    async def _accept(self, message: Message) -> None:
+        await self._peer(message).accept(message["sdp"], message["timeout_s"])
+
+    async def _connected(self, message: Message) -> None:
+        await self._peer(message).connected()
+
+    async def _sending(self, message: Message) -> None:
+        self._peer(message).set_sending(message["on"])
+
+    async def _close(self, message: Message) -> None:
+        peer = self._peers.get(message["peer"])
+        if peer is not None:
+            await peer.close()
+            self._forget(peer)
+
+    async def _stop(self, message: Message) -> None:
+        self._ended.set()
+
+    async def _goodbye(self) -> None:
+        """Close all peers; whoever is not done in time goes without a word."""
+        closing = [asyncio.create_task(peer.close()) for peer in self._peers.values()]
+        if closing:
+            await asyncio.wait(closing, timeout=GOODBYE_S)
+        for peer in list(self._peers.values()):
+            self._forget(peer)
+        if self._writer is not None:
+            try:
+                async with asyncio.timeout(GOODBYE_S):
+                    await self._writer.drain()
+            except (TimeoutError, OSError):
+                # the engine is gone, or does not read: nobody to tell
+                pass
+
+    def _forget(self, peer: Peer) -> None:
+        """Tell the last numbers of a peer and drop it."""
+        if self._peers.pop(peer.number, None) is not None:
+            self._say({"say": "media", "rows": [_row(peer, time.monotonic_ns())]})
+
+    def _changed(self, peer: Peer) -> None:
+        told: Message = {"say": "state", "peer": peer.number, "state": peer.state}
+        if peer.error is not None:
+            told |= {"phase": peer.error.phase, "reason": str(peer.error)}
+        self._say(told)
+
+    async def _measure_lag(self) -> None:
+        while True:
+            due_ns = time.monotonic_ns() + int(LAG_PROBE_S * 1e9)
+            await asyncio.sleep(LAG_PROBE_S)
+            self._lag.add(time.monotonic_ns() - due_ns)
+
+    async def _tell(self) -> None:
+        """Send health and statistics once a second."""
+        cpu_ns, since_ns = time.process_time_ns(), time.monotonic_ns()
+        while True:
+            await asyncio.sleep(STATISTICS_S)
+            cpu, now = time.process_time_ns(), time.monotonic_ns()
+            if self._writer is not None and self._writer.transport.get_write_buffer_size() > BACKLOG_BYTES:
+                continue
+            self._say(
+                {
+                    "say": "health",
+                    "t_ns": now,
+                    "cpu_percent": round(100 * (cpu - cpu_ns) / (now - since_ns), 2),
+                    "rss_bytes": _rss_bytes(),
+                    "fds": len(os.listdir("/proc/self/fd")),
+                    "lag_p99_ms": self._lag.take_p99_ms(),
+                    "pacing_p99_ms": self._pump.lateness.take_p99_ms(),
+                    "peers": len(self._peers),
+                }
+            )
+            cpu_ns, since_ns = cpu, now
+            telling = [peer for peer in self._peers.values() if peer.state is not PeerState.NEW]
+            for start in range(0, len(telling), messages.ROWS_PER_MESSAGE):
+                rows = [_row(peer, now) for peer in telling[start : start + messages.ROWS_PER_MESSAGE]]
+                self._say({"say": "media", "rows": rows})
+                await asyncio.sleep(0)
+
+
+def _row(peer: Peer, t_ns: int) -> list[Any]:
+    """A row of statistics in the order of `messages.MEDIA_FIELDS`, then the count of dropped datagrams."""
+    flow = peer.flow
+    if flow is None:
+        return [peer.number, t_ns, peer.state, 0, 0, 0, 0, 0, 0, None, None, None, peer.setup_ms, 0]
+    reception = flow.reception
+    return [
+        peer.number,
+        t_ns,
+        peer.state,
+        flow.sent,
+        reception.received,
+        flow.sent_bytes,
+        flow.received_bytes,
+        reception.lost,
+        flow.late,
+        reception.jitter_ms,
+        flow.rtt_ms,
+        flow.remote_lost_share,
+        peer.setup_ms,
+        flow.dropped,
+    ]
+
+
+def _rss_bytes() -> int:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize()
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, and end at once if that has already happened."""
+    # SIGKILL, because nothing that hangs here could stop it; Janus learns of it by the WebSocket that dies as well
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def raise_open_files_limit() -> None:
+    """As many open files as we may have: a peer is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a worker until its engine goes; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="janusload.media.worker", description="A media worker; the engine starts it.")
+    parser.add_argument("--fd", type=int, required=True, help="inherited end of the engine's socketpair")
+    parser.add_argument("--number", type=int, required=True, help="number of this worker")
+    parser.add_argument("--parent", type=int, required=True, help="process that this one is not to outlive")
+    parser.add_argument("--public-targets", action="store_true", help="allow media to public addresses")
+    options = parser.parse_args(argv)
+    die_with_parent(options.parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise_open_files_limit()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    sock = socket.socket(fileno=options.fd)
+
+    async def run() -> int:
+        return await Worker(options.number, public_targets=options.public_targets).serve(sock)
+
+    return asyncio.run(run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

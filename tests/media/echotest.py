@@ -1,0 +1,60 @@
+"""Just enough signalling to call Janus's EchoTest; the media package is tested without the signalling package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+
+class EchoTest:
+    """A session of EchoTest handles on one WebSocket; blocking, so media must be on its own elsewhere, and it is."""
+
+    def __init__(self, websocket: ClientConnection) -> None:
+        self._websocket = websocket
+        self._transactions = count()
+        self.events: list[dict[str, Any]] = []
+        self.session = self._request(janus="create")["data"]["id"]
+
+    def attach(self) -> int:
+        return int(self._request(janus="attach", plugin="janus.plugin.echotest", session_id=self.session)["data"]["id"])
+
+    def call(self, handle: int, offer: dict[str, Any]) -> dict[str, Any]:
+        """The jsep answer to an offer."""
+        event = self._request(
+            janus="message", session_id=self.session, handle_id=handle, body={"audio": True}, jsep=offer
+        )
+        jsep: dict[str, Any] = event["jsep"]
+        return jsep
+
+    def hangup(self, handle: int) -> None:
+        self._request(janus="hangup", session_id=self.session, handle_id=handle)
+
+    def wait_for(self, kind: str, handle: int, timeout_s: float = 5) -> dict[str, Any]:
+        """The event `kind` of a handle, already seen or still to come."""
+        while True:
+            for event in self.events:
+                if event["janus"] == kind and event.get("sender") == handle:
+                    return event
+            self.events.append(json.loads(self._websocket.recv(timeout=timeout_s)))
+
+    def _request(self, **request: Any) -> dict[str, Any]:
+        transaction = str(next(self._transactions))
+        self._websocket.send(json.dumps({**request, "transaction": transaction}))
+        while True:
+            answer: dict[str, Any] = json.loads(self._websocket.recv(timeout=10))
+            if answer.get("transaction") != transaction:
+                self.events.append(answer)
+            elif answer["janus"] != "ack":
+                assert answer["janus"] in ("success", "event"), answer
+                return answer
+
+
+@contextmanager
+def echotest(url: str) -> Iterator[EchoTest]:
+    with connect(url, subprotocols=["janus-protocol"], compression=None, proxy=None) as websocket:
+        yield EchoTest(websocket)
