@@ -64,7 +64,8 @@ def look(browser: Browser, file: Path, width: int, scheme: Any) -> dict[str, Any
         seen["readout"] = _point(page)
         seen["zoomed"] = _zoom(page)
     seen["tooltip"] = _tooltip(page)
-    page.pdf(prefer_css_page_size=True)
+    if width > 1000:
+        page.pdf(prefer_css_page_size=True)
     seen |= {"said": said, "requests": [url for url in requests if url != file.as_uri()]}
     page.close()
     return seen

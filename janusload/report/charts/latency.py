@@ -72,9 +72,10 @@ def _finding(summary: Summary) -> str:
         return f"How long does {name} take?"
     first, last = counted[0], counted[-1]
     unit = wording.load_unit(summary.onset)
+    begin, end = (wording.quantile(step.latency_ms.p95).replace("≥", "at least") for step in (first, last))
     return (
-        f"p95 of {name} goes from {wording.quantile(first.latency_ms.p95)} at {wording.number(first.achieved)} "
-        f"to {wording.quantile(last.latency_ms.p95)} at {wording.number(last.achieved)} {unit}"
+        f"p95 of {name} goes from {begin} at {wording.number(first.achieved)} "
+        f"to {end} at {wording.number(last.achieved)} {unit}"
     )
 
 

@@ -73,7 +73,7 @@ def _spec(onset: Onset, rows: list[dict[str, Any]]) -> dict[str, Any]:
     tooltip = [
         alt.Tooltip("says:N", title="load"),
         alt.Tooltip("bounds:N", title="bounds"),
-        alt.Tooltip("state:N", title="that is"),
+        alt.Tooltip("state:N", title=f"against {wording.percent(onset.p0)}"),
     ]
     stroke = alt.Stroke("state:N", scale=alt.Scale(domain=states, range=list(_STROKES.values())), legend=None)
     layers = [
@@ -109,7 +109,7 @@ def _limit(p0: float) -> list[Any]:
     return [
         line.mark_rule(strokeDash=[5, 4], color=INK, strokeWidth=1).encode(y=y),
         line.mark_text(
-            align="left", baseline="bottom", dx=4, dy=-3, color=INK, text=f"counts as onset: over {wording.percent(p0)}"
+            align="left", baseline="bottom", dx=4, dy=-3, color=INK, text=f"onset: over {wording.percent(p0)}"
         ).encode(y=y, x=alt.value(0)),
     ]
 

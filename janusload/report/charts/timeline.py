@@ -150,9 +150,13 @@ def _events(line: Timeline) -> Panel | None:
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=_x(), y=alt.Y("row:Q", axis=_no_axis(), scale=alt.Scale(domain=[len(last_in_row) - 0.5, -0.5], nice=False))
     )
+    # not clipped, or the circle of an event at the very start would be cut in half; and not filtered, for a strip
+    # without any row loses its axis
+    inside = alt.ExprRef("datum.t >= t0 && datum.t <= t1 ? 1 : 0")
+    circle = {"shape": "circle", "size": 230, "filled": True, "color": PAPER, "stroke": MUTED, "strokeWidth": 1}
     layers = [
-        base.mark_point(shape="circle", size=230, filled=True, color=PAPER, stroke=MUTED, strokeWidth=1, opacity=1),
-        base.mark_text(color=INK, fontSize=11, baseline="middle").encode(text="number:N"),
+        base.mark_point(**circle, opacity=inside),
+        base.mark_text(color=INK, fontSize=11, baseline="middle", opacity=inside).encode(text="number:N"),
     ]
     return Panel("events", _spec(line, layers, height), "Numbers of the events listed below.", "events")
 

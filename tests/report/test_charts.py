@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import vl_convert
+
+from janusload.report.charts import figures
+from janusload.report.charts.figure import OUTCOME_COLOURS, load_domain, round_steps
+from janusload.report.charts.rate import bracket_ends
+from janusload.report.wording import OUTCOMES
+from janusload.summary import OnsetStatus, Quantiles
+from tests.report import sample
+
+
+def test_charts_in_the_order_in_which_one_asks() -> None:
+    made = figures(sample.summary())
+    assert [figure.key for figure in made] == ["rate", "latency", "timeline"]
+    assert made[0].title == "create begins timing out between 239 and 299 requests/s"
+    assert made[1].title == "p95 of create goes from 9.2 ms at 59.8 to at least 2 s at 479 requests/s"
+    assert made[2].title.startswith("Overload, first seen 107 s into the run")
+
+
+@pytest.mark.parametrize("status", list(OnsetStatus))
+def test_every_chart_of_every_status_compiles(status: OnsetStatus) -> None:
+    for figure in figures(sample.for_status(status)):
+        assert figure.title and figure.reading.endswith(".") and figure.table.rows
+        for panel in figure.panels:
+            assert vl_convert.vegalite_to_vega(panel.spec)["marks"]
+
+
+def test_no_chart_without_data() -> None:
+    assert figures(sample.without_extras()) == []
+    no_attempts = [s.model_copy(update={"rate": _nothing(), "latency_ms": Quantiles()}) for s in sample.steps(2)]
+    assert [f.key for f in figures(sample.summary(steps=no_attempts))] == ["timeline"]
+
+
+def test_no_strip_without_data() -> None:
+    line = sample.timeline()
+    bins = len(line.t_s)
+    bare = line.model_copy(
+        update={
+            "server_cpu_percent": None,
+            "server_rss_mb": [None] * bins,
+            "rungs": {"tcp": [None] * bins},
+            "participants": [None] * bins,
+            "markers": [],
+        }
+    )
+    timeline = figures(sample.summary(timeline=bare))[-1]
+    assert [panel.name for panel in timeline.panels] == ["load", "latencies", "outcomes"]
+    assert "Janus CPU, %" not in timeline.table.heads
+    unknown: list[None] = [None] * bins
+    empty = bare.model_copy(update={"offered_per_s": unknown, "p50_ms": unknown, "p95_ms": unknown, "outcomes": {}})
+    assert [f.key for f in figures(sample.summary(timeline=empty))] == ["rate", "latency"]
+
+
+def test_specifications_name_no_address() -> None:
+    for figure in figures(sample.summary()):
+        for panel in figure.panels:
+            assert "http" not in json.dumps(panel.spec)
+
+
+def test_bracket_is_shaded_only_where_a_step_is_known_to_be_bad() -> None:
+    onset = sample.summary().onset
+    assert bracket_ends(onset, (0, 500)) == (239.28, 299.1)
+    assert bracket_ends(onset.model_copy(update={"load_bracket": (None, 299.1)}), (40, 500)) == (40, 299.1)
+    assert bracket_ends(onset.model_copy(update={"load_bracket": (478.6, None)}), (40, 500)) is None
+    assert bracket_ends(onset.model_copy(update={"load_bracket": None}), (40, 500)) is None
+
+
+def test_latency_at_the_onset_is_told_with_its_interval() -> None:
+    onset = sample.summary().onset
+    value = onset.latency_ms
+    assert value is not None and value.p95 is not None
+    sure = value.model_copy(update={"p95": value.p95.model_copy(update={"ci95": (190.0, 2000.0)})})
+    figure = figures(sample.summary(onset=onset.model_copy(update={"latency_ms": sure})))[1]
+    assert figure.notes == (
+        "At the onset, near 252 requests/s: p50 37 ms, p95 ≥ 276 ms (95 % interval 190 ms to 2 s), p99 ≥ 780 ms.",
+    )
+
+
+def test_events_close_together_stand_on_rows_of_their_own() -> None:
+    line = sample.timeline().model_copy(update={"markers": [(float(t), str(t)) for t in range(60)]})
+    figure = figures(sample.summary(timeline=line))[-1]
+    assert len(figure.events) == 40
+    rows = figure.panels[0].spec["datasets"].values()
+    assert max(row["row"] for values in rows for row in values if "row" in row) == 3
+
+
+def test_a_long_run_is_told_by_the_clock() -> None:
+    line = sample.timeline().model_copy(update={"bin_s": 60.0, "t_s": [60.0 * i for i in range(230)]})
+    figure = figures(sample.summary(timeline=line))[-1]
+    assert "h:min:s" in json.dumps(figure.panels[-1].spec)
+    assert figure.events[-1][0] == "3 min 44 s"
+
+
+def test_too_many_bins_for_a_table() -> None:
+    assert figures(sample.summary(timeline=sample.timeline(1600)))[-1].table.rows == []
+
+
+def test_outcomes_have_a_colour_each() -> None:
+    assert set(OUTCOME_COLOURS) == set(OUTCOMES)
+    assert len(set(OUTCOME_COLOURS.values())) == len(OUTCOMES)
+
+
+def test_loads_far_apart_get_a_log_axis_that_says_so() -> None:
+    assert load_domain([1, 100])[1]
+    assert load_domain([60, 480]) == (pytest.approx((34.8, 505.2)), False)
+    assert load_domain([60]) == (pytest.approx((54, 66)), False)
+    assert load_domain([0]) == (pytest.approx((0, 1)), False)
+    spread = [s.model_copy(update={"achieved": 10.0**s.index}) for s in sample.steps(4)]
+    made = figures(sample.summary(steps=spread))
+    assert all("requests/s (log scale)" in json.dumps(figure.panels[0].spec) for figure in made[:2])
+
+
+def test_log_axes_have_round_steps() -> None:
+    assert round_steps(8, 300) == pytest.approx([10, 20, 50, 100, 200])
+    assert round_steps(1, 5000) == pytest.approx([1, 10, 100, 1000])
+
+
+def _nothing() -> sample.Rate:
+    return sample.Rate(timeouts=0, attempts=0, value=0, lower=0, upper=1)
