@@ -1,274 +1,47 @@
-"""A realistic Summary to render, and one variant for every way a run can end."""
+"""Summaries to render: a realistic run, and one variant for every way a run can end."""
 
 from __future__ import annotations
-
-import math
-from typing import Any
 
 from janusload.summary import (
     Failure,
     FailureKind,
     Generator,
     Leaks,
-    Media,
     Onset,
     OnsetStatus,
-    Quantile,
     Quantiles,
-    Rate,
     RequestSummary,
     RunFacts,
     Server,
-    Step,
     Summary,
     Threshold,
-    Timeline,
     Verdict,
 )
+from tests.report.sample_load import T, bounds, steps, timeline
+from tests.report.sample_run import SCENARIO, summary
 
-T = 2.0
-LOADS = [60, 120, 180, 240, 300, 360, 420, 480]
-#: of the attempts of each step
-TIMEOUTS = [0, 0, 1, 3, 124, 731, 1480, 2210]
-P50 = [4.1, 4.6, 6.8, 19.5, 412.0, 1390.0, 2000.0, 2000.0]
-P95 = [9.2, 11.8, 31.0, 168.0, 2000.0, 2000.0, 2000.0, 2000.0]
-P99 = [21.0, 29.0, 88.0, 610.0, 2000.0, 2000.0, 2000.0, 2000.0]
-CPU = [9.1, 15.8, 24.2, 33.9, 39.7, 40.0, 40.1, 39.9]
-STEP_S = 22.0
-FIRST_STEP_S = 18.0
+__all__ = [
+    "SCENARIO",
+    "T",
+    "bounds",
+    "every",
+    "for_status",
+    "hostile",
+    "steps",
+    "summary",
+    "timeline",
+    "with_limits",
+    "without_extras",
+]
 
 HOSTILE = "</script><script>alert(1)</script>"
 HOSTILE_ATTRIBUTE = '"><img src=x onerror=alert(1)>'
 HOSTILE_TERMINAL = "\x1b[31mred\x1b[0m [bold]not bold[/bold] \u202egnp.exe"
 
-SCENARIO = """\
-name = "audiobridge-knee"
-asks = "At which create latency do requests begin timing out while 8 people talk?"
 
-[users]
-kind = "talker"
-count = 8
-
-[arrivals]
-request = "janus.create"
-timeout = "2 s"
-
-[shape]
-kind = "steps"
-steps = [60, 120, 180, 240, 300, 360, 420, 480]
-step = "22 s"
-"""
-
-
-def bounds(x: int, n: int, z: float = 1.645) -> Rate:
-    """x of n with Wilson bounds (measurement.md section 3, point 2)."""
-    p = x / n
-    middle = p + z * z / (2 * n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    return Rate(
-        timeouts=x,
-        attempts=n,
-        value=p,
-        lower=min(max((middle - half) / scale, 0.0), p),
-        upper=min((middle + half) / scale, 1.0),
-    )
-
-
-def at_most_t(milliseconds: float) -> Quantile:
-    return Quantile(value=milliseconds, at_least=milliseconds >= T * 1000)
-
-
-def quantiles(p50: float, p95: float, p99: float) -> Quantiles:
-    return Quantiles(p50=at_most_t(p50), p95=at_most_t(p95), p99=at_most_t(p99))
-
-
-def steps(count: int = len(LOADS), timeouts: list[int] | None = None) -> list[Step]:
-    made = []
-    for k in range(count):
-        begin = FIRST_STEP_S + k * STEP_S
-        attempts = round(LOADS[k] * (STEP_S - 5) * 0.997)
-        x = (timeouts or TIMEOUTS)[k]
-        errors = 2 if k == 4 else 0
-        made.append(
-            Step(
-                index=k,
-                offered=LOADS[k],
-                achieved=LOADS[k] * 0.997,
-                begin_s=begin,
-                settled_s=begin + 5,
-                end_s=begin + STEP_S,
-                rate=bounds(x, attempts),
-                latency_ms=quantiles(P50[k], P95[k], P99[k]),
-                outcomes={"ok": attempts - x - errors, "api_timeout": x, "api_error": errors, "dropped": k // 7},
-                participants=8,
-                server_cpu_percent=CPU[k],
-            )
-        )
-    return made
-
-
-def timeline(bins: int = 230) -> Timeline:
-    """One bin a second: setup, joining, eight steps, recovery, leaving."""
-    end_of_steps = FIRST_STEP_S + len(LOADS) * STEP_S
-    t = [float(i) for i in range(bins)]
-    offered: list[float | None] = []
-    p50: list[float | None] = []
-    p95: list[float | None] = []
-    cpu: list[float | None] = []
-    rss: list[float | None] = []
-    people: list[int | None] = []
-    outcomes: dict[str, list[int]] = {"ok": [], "api_timeout": [], "api_error": [], "lost_connection": []}
-    rungs: dict[str, list[bool | None]] = {
-        r: [] for r in ("tcp", "ws_upgrade", "ws_ping", "ping", "create", "audiobridge_sync", "audiobridge_async")
-    }
-    for second in t:
-        wobble = 1 + 0.12 * math.sin(second * 1.7) + 0.05 * math.sin(second * 4.1)
-        k = int((second - FIRST_STEP_S) // STEP_S) if second >= FIRST_STEP_S else -1
-        in_steps = 0 <= k < len(LOADS)
-        people.append(0 if second < 4 or second > 224 else min(8, int(second - 4)) if second < 12 else 8)
-        share = TIMEOUTS[k] / (LOADS[k] * (STEP_S - 5)) if in_steps else 0.0
-        offered.append(float(LOADS[k]) if in_steps else 0.0 if second > FIRST_STEP_S else None)
-        p50.append(min(P50[k] * wobble, 2000.0) if in_steps else None)
-        p95.append(min(P95[k] * wobble, 2000.0) if in_steps else None)
-        due = LOADS[k] if in_steps else 0
-        late = round(due * share * min(wobble, 1.1))
-        outcomes["ok"].append(due - late)
-        outcomes["api_timeout"].append(late)
-        outcomes["api_error"].append(1 if second in (121.0, 124.0) else 0)
-        outcomes["lost_connection"].append(0)
-        cpu.append(min(CPU[k] * wobble, 40.4) if in_steps else 3.0 * wobble)
-        rss.append(38 + second * 0.05 + (0.4 * (second - 106) if 106 < second < end_of_steps else 0))
-        for rung, answers in rungs.items():
-            inner = rung in ("create", "audiobridge_sync", "audiobridge_async")
-            answers.append(None if second < 3 else not (inner and k >= 5 and int(second) % 3 and second < 197))
-    return Timeline(
-        bin_s=1.0,
-        t_s=t,
-        offered_per_s=offered,
-        participants=people,
-        p50_ms=p50,
-        p95_ms=p95,
-        outcomes=outcomes,
-        server_cpu_percent=cpu,
-        server_rss_mb=rss,
-        rungs=rungs,
-        markers=[
-            (0.0, "setup"),
-            (4.0, "joining"),
-            (FIRST_STEP_S, "steps"),
-            (end_of_steps, "recovery"),
-            (end_of_steps + 2.4, "recovered 2.4 s after the load went away"),
-            (224.0, "leaving"),
-        ],
-    )
-
-
-def summary(**changes: Any) -> Summary:
-    """A run that found its onset between 240 and 300 creates a second; `changes` replace parts of it."""
-    parts: dict[str, Any] = {
-        "verdict": Verdict.PASSED,
-        "headline": (
-            "create begins timing out between 239 and 299 requests/s, at a p95 latency between 168 ms and 2 s or more "
-            "(T = 2 s, 4,069 samples a step). Overload: back 2.4 s after the load went away."
-        ),
-        "run": RunFacts(
-            name="audiobridge-knee",
-            asks="At which create latency do requests begin timing out while 8 people talk?",
-            started_utc="2026-11-22T11:40:07+00:00",
-            duration_s=230.4,
-            end="complete",
-            where="lab",
-            command="janusload run scenarios/knee.toml --lab --out reports/out/demo",
-            scenario=SCENARIO,
-            versions={"janusload": "0.1.0", "python": "3.11.2", "aiortc": "1.16.0", "locust": "2.47.0"},
-            host={"cpu": "Intel Xeon", "cores": 2, "memory_mb": 3920, "kernel": "6.1.0-40-amd64"},
-            server_info={
-                "name": "Janus WebRTC Server",
-                "version_string": "1.1.2",
-                "author": "Meetecho s.r.l.",
-                "session-timeout": 60,
-                "plugins": {"janus.plugin.audiobridge": {"version_string": "0.0.12"}},
-            },
-            lab={"cpu_percent": 40, "address": "10.77.0.2", "memory_mb": None, "config_sha256": "8a3f0c" * 10},
-            seed=20261122,
-        ),
-        "onset": Onset(
-            status=OnsetStatus.FOUND,
-            request="janus.create",
-            axis="janus.create per second",
-            timeout_s=T,
-            p0=0.01,
-            quantile=0.95,
-            explanation=(
-                "At 239 requests/s the timeout rate is credibly under 1 %; at 299 it is credibly above, and stays so."
-            ),
-            load_bracket=(239.28, 299.1),
-            load=251.7,
-            latency_ms=Quantiles(
-                p50=Quantile(value=37.0),
-                p95=Quantile(value=276.0, at_least=True),
-                p99=Quantile(value=780.0, at_least=True),
-            ),
-            bracket_ms=(Quantile(value=168.0), Quantile(value=2000.0, at_least=True)),
-            samples_per_step=4069,
-        ),
-        "failure": Failure(
-            kind=FailureKind.OVERLOAD,
-            rule="timeouts under load, and every rung answered again after the load went away",
-            first_seen_s=107.3,
-            recovered_after_s=2.4,
-        ),
-        "steps": steps(),
-        "requests": {
-            "janus.create": RequestSummary(
-                count=47520,
-                outcomes={"ok": 41870, "api_timeout": 5648, "api_error": 2},
-                latency_ms=quantiles(21.0, 2000.0, 2000.0),
-                late=5102,
-                errors={"janus 490": 2},
-            ),
-            "audiobridge.join": RequestSummary(
-                count=8, outcomes={"ok": 8}, latency_ms=Quantiles(p50=Quantile(value=22.0), p95=Quantile(value=41.0))
-            ),
-            "audiobridge.configure": RequestSummary(
-                count=96, outcomes={"ok": 93, "api_timeout": 3}, latency_ms=quantiles(5.0, 812.0, 2000.0)
-            ),
-        },
-        "media": Media(
-            participants=8,
-            peers=8,
-            failed=0,
-            silent=0,
-            loss=0.00021,
-            jitter_ms=Quantiles(p50=Quantile(value=1.9), p95=Quantile(value=6.4), p99=Quantile(value=11.0)),
-            rtt_ms=Quantiles(p50=Quantile(value=0.7), p95=Quantile(value=8.0), p99=Quantile(value=19.0)),
-            setup_ms=Quantiles(p50=Quantile(value=61.0), p95=Quantile(value=102.0)),
-        ),
-        "server": Server(
-            version="1.1.2",
-            cpu_percent_max=40.1,
-            cpu_limit_percent=40.0,
-            throttled_share_max=0.97,
-            rss_mb_first=38.0,
-            rss_mb_max=83.4,
-            threads_max=31,
-            fds_max=148,
-        ),
-        "log": {"srtp": 14, "ice": 3},
-        "generator": Generator(
-            valid=True,
-            reasons=[],
-            cpu_percent_max={"load": 31.2, "media-0": 6.8},
-            lag_p99_ms_max=3.1,
-            schedule_lag_p99_ms_max=2.2,
-            pacing_p99_ms_max=1.4,
-            dropped=1,
-        ),
-        "leaks": Leaks(sessions=0, processes=0),
-        "timeline": timeline(),
-    }
-    return Summary(**(parts | changes))
+def every() -> list[Summary]:
+    """One of each."""
+    return [*map(for_status, OnsetStatus), with_limits(), hostile(), without_extras()]
 
 
 def with_limits() -> Summary:
@@ -405,7 +178,7 @@ def _onset(
     load: float | None = 268.0,
     rate_upper: float | None = None,
 ) -> Onset:
-    return summary_onset().model_copy(
+    return summary().onset.model_copy(
         update={
             "status": status,
             "explanation": explanation,
@@ -416,10 +189,6 @@ def _onset(
             "rate_upper": rate_upper,
         }
     )
-
-
-def summary_onset() -> Onset:
-    return summary().onset
 
 
 def _why(index: int) -> str | None:

@@ -9,7 +9,7 @@ from janusload.report.charts import figures
 from janusload.report.charts.figure import OUTCOME_COLOURS, load_domain, round_steps
 from janusload.report.charts.rate import bracket_ends
 from janusload.report.wording import OUTCOMES
-from janusload.summary import OnsetStatus, Quantiles
+from janusload.summary import OnsetStatus, Quantiles, Rate
 from tests.report import sample
 
 
@@ -119,5 +119,5 @@ def test_log_axes_have_round_steps() -> None:
     assert round_steps(1, 5000) == pytest.approx([1, 10, 100, 1000])
 
 
-def _nothing() -> sample.Rate:
-    return sample.Rate(timeouts=0, attempts=0, value=0, lower=0, upper=1)
+def _nothing() -> Rate:
+    return Rate(timeouts=0, attempts=0, value=0, lower=0, upper=1)

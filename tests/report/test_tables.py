@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from janusload.report import tables
-from janusload.summary import Generator, Media, OnsetStatus, RequestSummary, Step
+from janusload.summary import Generator, Media, OnsetStatus, Quantiles, RequestSummary, Step
 from tests.report import sample
 
 
@@ -79,7 +79,7 @@ def test_nearest_keeps_the_onset(count: int) -> None:
 
 
 def test_errors_of_a_request_without_quantiles() -> None:
-    request = RequestSummary(count=1, outcomes={"api_error": 1}, latency_ms=sample.Quantiles(), errors={"janus 403": 1})
+    request = RequestSummary(count=1, outcomes={"api_error": 1}, latency_ms=Quantiles(), errors={"janus 403": 1})
     rows = tables.requests(sample.summary(requests={"janus.create": request})).rows
     assert rows == [["janus.create", "1", "–", "–", "–", "0", "error 1, janus 403 ×1"]]
 

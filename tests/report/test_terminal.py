@@ -11,11 +11,6 @@ from janusload.summary import OnsetStatus, Summary
 from tests.report import sample
 
 FOLDER = Path("reports/out/demo")
-ALL = [sample.for_status(status) for status in OnsetStatus] + [
-    sample.with_limits(),
-    sample.hostile(),
-    sample.without_extras(),
-]
 
 
 def shown(summary: Summary, *, width: int = 80, height: int = 24, terminal: bool = True) -> str:
@@ -25,7 +20,7 @@ def shown(summary: Summary, *, width: int = 80, height: int = 24, terminal: bool
     return out.getvalue()
 
 
-@pytest.mark.parametrize("summary", ALL)
+@pytest.mark.parametrize("summary", sample.every())
 def test_at_most_one_screen(summary: Summary) -> None:
     lines = shown(summary).splitlines()
     assert len(lines) <= 23

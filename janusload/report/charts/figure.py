@@ -136,3 +136,9 @@ def round_steps(low: float, high: float) -> list[float]:
         decades = [v for v in values if f"{v:e}".startswith("1.0")]
         return decades if len(decades) > 1 else values
     return values
+
+
+def few(values: list[float]) -> list[float]:
+    """At most five labels for a low strip: whole decades where they suffice."""
+    decades = [value for value in values if f"{value:e}".startswith("1.0")]
+    return decades if len(values) > 5 and len(decades) > 1 else values
