@@ -24,7 +24,7 @@ import json, sys, time
 from pathlib import Path
 from janusload.lab import Lab, LabOptions
 with Lab(LabOptions(cpu_percent=50, memory_bytes=256 << 20), Path(sys.argv[1])) as lab:
-    print(json.dumps([lab.pid, lab.address, str(lab.recordings)]), flush=True)
+    print(json.dumps([lab.pid, lab.address]), flush=True)
     time.sleep(60)
 """
 
@@ -34,6 +34,7 @@ import signal, sys
 from pathlib import Path
 from janusload.lab import Lab, LabOptions
 left = int(sys.argv[2])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell has started the tests with `&`
 def trace(frame, event, argument):
     global left
     if "janusload/lab/" not in frame.f_code.co_filename:
@@ -173,24 +174,19 @@ def test_a_killed_owner_takes_everything_with_it(tmp_path: Path) -> None:
     owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path / "log")], stdout=subprocess.PIPE, text=True)
     with owner:
         assert owner.stdout is not None
-        pid, address, recordings = json.loads(owner.stdout.readline())
+        pid, address = json.loads(owner.stdout.readline())
         with socket.create_connection((address, 8188), timeout=1):
             owner.kill()
     deadline = time.monotonic() + 5
     while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not os.path.exists(f"/proc/{pid}")
-    # the namespace and the veth pair go by themselves; folder and groups wait for the next lab
-    deadline = time.monotonic() + 5
-    while any(line.startswith("jl") for line in traces(owner.pid)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert {line.rpartition("/")[0] != "" for line in traces(owner.pid)} == {True}
-    assert os.path.exists(recordings)
+    # The namespace and the veth pair go by themselves; folder and groups go with the next lab, whoever starts it.
     with Lab(LabOptions(cpu_percent=50), tmp_path / "log2"):
-        assert traces(owner.pid) == []
+        assert traces_after(owner.pid, 5.0) == []
 
 
-@pytest.mark.parametrize("line", [2, 40, 70, 110, 150, 190, 220, 260, 300, 400])
+@pytest.mark.parametrize("line", [2, 60, 130, 220, 300, 420, 700, 1100, 1600, 2400])
 def test_an_interruption_at_any_line_leaves_nothing(tmp_path: Path, line: int) -> None:
     command = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "log"), str(line)]
     owner = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

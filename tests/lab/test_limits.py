@@ -132,7 +132,8 @@ def test_sweep_takes_groups_of_dead_owners_and_leaves_the_others() -> None:
     left.mkdir()
     kept.mkdir()
     try:
-        assert sweep() == [left]
+        sweep()  # or another lab of this machine at the same moment
+        assert not left.exists()
         assert kept.is_dir()
     finally:
         kept.rmdir()
