@@ -1,0 +1,193 @@
+"""From a run folder to its `Summary`: the one entrance to this package.
+
+Works on whatever the folder holds: a run that came to its end, one that was interrupted or killed, one without a single
+request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from janusload.analysis.answer import nothing_measured, onset_of, refused
+from janusload.analysis.attempts import Attempts, under_test
+from janusload.analysis.censored import one_sided_z, wilson_bounds
+from janusload.analysis.failure import Evidence, failure_of
+from janusload.analysis.frames import Frames, read_frames
+from janusload.analysis.generator import generator_of
+from janusload.analysis.headline import headline
+from janusload.analysis.media import flow_of, media_of
+from janusload.analysis.onset import locate
+from janusload.analysis.plan import Plan, part, plan_of
+from janusload.analysis.requests import requests_of
+from janusload.analysis.server import cpu_limit_percent, log_of, server_of
+from janusload.analysis.steps import Measured, Obstacle, Surroundings, as_steps, measure, taking_part
+from janusload.analysis.timeline import axis_of, timeline_of
+from janusload.analysis.windows import windows_of
+from janusload.run_folder import RunFolder
+from janusload.summary import Failure, Leaks, Onset, OnsetStatus, RunFacts, Summary, Verdict
+
+_DEFAULT_TIMEOUT_S = 5.0  # only named where neither meta nor any record says what T was
+
+
+def summarize(folder: RunFolder) -> Summary:
+    """Analyse a run.
+
+    Raises:
+        RunFolderError: `meta.json` cannot be read.
+    """
+    meta = folder.read_meta()
+    plan = plan_of(meta)
+    frames = read_frames(folder)
+    attempts = under_test(frames["request"], plan.request)
+    begin_ns, last_ns = _extent(frames, plan)
+    timeout_s = plan.timeout_s or max(attempts.timeouts_s, default=_DEFAULT_TIMEOUT_S)
+    flow = flow_of(frames["media"])
+    around = Surroundings(frames["health"], frames["server"], flow)
+    cut_ns = int(attempts.due_ns.max(initial=begin_ns))
+    windows = windows_of(frames["marker"], plan.settling_s(timeout_s), cut_ns)
+    measured = measure(windows, attempts, plan, timeout_s, around)
+    taken, stopped = taking_part(measured)
+    onset = _onset(attempts, measured, taken, stopped, plan, timeout_s, len(part(meta, "analysis").get("steps") or []))
+    failure = _failure(frames, attempts, taken, stopped, plan, timeout_s, (begin_ns, last_ns), meta)
+    if folder.evidence.is_dir() and any(folder.evidence.iterdir()):
+        failure = failure.model_copy(update={"evidence": folder.evidence.name})
+    return Summary(
+        verdict=_verdict(onset),
+        headline=headline(onset, failure, plan),
+        run=_facts(folder, meta, plan, (last_ns - begin_ns) / 1e9),
+        onset=onset,
+        failure=failure,
+        steps=as_steps(measured, taken, plan.rule, begin_ns, timeout_s),
+        requests=requests_of(frames["request"]),
+        media=media_of(frames["media"], flow),
+        server=server_of(frames["server"], meta),
+        log=log_of(frames["log"]),
+        generator=generator_of(frames["health"], attempts, _generator_reasons(stopped, onset, plan)),
+        leaks=Leaks.model_validate(
+            {key: value for key, value in part(meta, "leaks").items() if key in Leaks.model_fields}
+        ),
+        timeline=timeline_of(
+            axis_of(begin_ns, last_ns), attempts, flow, frames["server"], frames["probe"], frames["marker"]
+        ),
+    )
+
+
+def _extent(frames: Frames, plan: Plan) -> tuple[int, int]:
+    """When the run began and the last moment that it recorded, monotonic ns."""
+    first: list[float] = []
+    last: list[float] = []
+    for kind, columns in (
+        ("request", ("due_ns", "sent_ns", "answered_ns", "late_ns")),
+        ("probe", ("due_ns", "answered_ns")),
+        *((kind, ("t_ns",)) for kind in ("media", "server", "log", "health", "marker")),
+    ):
+        for column in columns:
+            values = frames[kind][column].dropna()
+            if len(values):
+                first.append(float(values.min()))
+                last.append(float(values.max()))
+    begin = plan.begin_ns if plan.begin_ns is not None else int(min(first, default=0))
+    return begin, max(begin, int(max(last, default=begin)))
+
+
+def _onset(
+    attempts: Attempts,
+    measured: list[Measured],
+    taken: list[Measured],
+    stopped: Measured | None,
+    plan: Plan,
+    timeout_s: float,
+    planned: int,
+) -> Onset:
+    if len(attempts.timeouts_s) > 1:
+        return refused(plan, attempts.timeouts_s)
+    if not len(attempts):
+        return nothing_measured(plan, timeout_s, f"The run made no {plan.request} request.")
+    if not measured:
+        return nothing_measured(plan, timeout_s, "The run has no load steps.")
+    return onset_of(taken, stopped, plan, timeout_s, planned)
+
+
+def _failure(
+    frames: Frames,
+    attempts: Attempts,
+    taken: list[Measured],
+    stopped: Measured | None,
+    plan: Plan,
+    timeout_s: float,
+    extent_ns: tuple[int, int],
+    meta: Mapping[str, Any],
+) -> Failure:
+    bad = locate([step.attempts for step in taken], [step.timeouts for step in taken], plan.rule).bad
+    bad_from_ns = None if bad is None else taken[bad].window.begin_ns
+    ours = False
+    if bad is None and _times_out(attempts, plan):
+        if stopped is not None and stopped.obstacle is Obstacle.GENERATOR:
+            ours = True
+        else:
+            bad_from_ns = int(attempts.due_ns[attempts.timed_out].min())
+    return failure_of(
+        Evidence(
+            probe=frames["probe"],
+            server=frames["server"],
+            marker=frames["marker"],
+            request=frames["request"],
+            attempts=attempts,
+            timeout_s=timeout_s,
+            begin_ns=extent_ns[0],
+            last_ns=extent_ns[1],
+            bad_from_ns=bad_from_ns,
+            bad_was_ours=ours,
+            cpu_limit_percent=cpu_limit_percent(meta),
+        )
+    )
+
+
+def _times_out(attempts: Attempts, plan: Plan) -> bool:
+    """Whether the attempts of the whole run, steps or not, time out credibly more often than tolerated."""
+    lower, _ = wilson_bounds(attempts.timed_out.sum(), attempts.judged.sum(), one_sided_z(plan.rule.alpha))
+    return bool(lower > plan.rule.p0)
+
+
+def _generator_reasons(stopped: Measured | None, onset: Onset, plan: Plan) -> list[str]:
+    """Why the generator was the limit, if the answer suffers from it: above a confirmed onset it does not."""
+    if stopped is None or stopped.obstacle is not Obstacle.GENERATOR or onset.status is OnsetStatus.FOUND:
+        return []
+    return [
+        f"at {stopped.window.offered:g} {plan.unit}: {reason}"
+        for reason in stopped.words.removeprefix("generator: ").split("; ")
+    ]
+
+
+def _verdict(onset: Onset) -> Verdict:
+    """Without thresholds a run fails at nothing; it passes if it could have told."""
+    if onset.status in (OnsetStatus.GENERATOR_LIMITED, OnsetStatus.INSUFFICIENT_DATA):
+        return Verdict.INCONCLUSIVE
+    if onset.status is OnsetStatus.ABORTED and onset.load_bracket is None:
+        return Verdict.INCONCLUSIVE
+    return Verdict.PASSED
+
+
+def _facts(folder: RunFolder, meta: Mapping[str, Any], plan: Plan, duration_s: float) -> RunFacts:
+    run, scenario = part(meta, "run"), part(meta, "scenario")
+    seed = meta.get("seed")
+    return RunFacts(
+        name=str(scenario.get("name") or run.get("name") or folder.path.name),
+        asks=_text(scenario.get("asks")),
+        started_utc=str(run.get("started_utc") or part(meta, "clock").get("utc") or ""),
+        duration_s=duration_s,
+        end=plan.end or "failed: the run was cut off",
+        where=str(run.get("where") or ""),
+        command=_text(run.get("command")),
+        scenario=_text(scenario.get("text")),
+        versions={str(key): str(value) for key, value in part(meta, "versions").items()},
+        host=part(meta, "host"),
+        server_info=part(meta, "server"),
+        lab=part(meta, "lab") or None,
+        seed=seed if isinstance(seed, int) else None,
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

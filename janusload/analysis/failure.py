@@ -1,0 +1,264 @@
+"""What kind of failure a run saw (measurement.md section 5), and the rule by which it was told.
+
+The rules, first match first:
+
+1. The process is gone at the end: crashed. It stood still (state T): process_frozen.
+2. Rungs are dead at the end, with the load off (or with it on and no answer of any kind arriving): the outermost dead
+   rung says what is stuck. While answers arrive, however late, nothing is called stuck.
+3. Everything answers at the end, but there was a time of no answer at all, late ones included, while the WebSocket
+   answered its pings and the CPU was idle: stuck for that time.
+4. Everything answers at the end and requests had timed out: overload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from janusload.analysis.attempts import Attempts
+from janusload.analysis.ladder import IN_A_ROW, RungHistory, ladder_of
+from janusload.analysis.silence import Silence, least_silence_s, silences_of
+from janusload.records import MarkerKind, Rung
+from janusload.summary import Failure, FailureKind
+
+_PLUGIN_RUNGS = (Rung.AUDIOBRIDGE_SYNC, Rung.AUDIOBRIDGE_ASYNC)
+_PLUGIN = "audiobridge"
+_CORE_RUNGS = (Rung.PING, Rung.CREATE)
+_WEBSOCKET_RUNGS = (Rung.WS_UPGRADE, Rung.WS_PING)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the kind of failure is told from.
+
+    Attributes:
+        probe, server, marker, request: frames of `frames.read_frames`.
+        attempts: the attempts under test.
+        timeout_s: T.
+        begin_ns: t = 0 of the run.
+        last_ns: the last moment that the run recorded.
+        bad_from_ns: when the step began that is credibly above p0; None without one.
+        bad_was_ours: whether requests timed out credibly only where the generator was the limit.
+        cpu_limit_percent: CPU quota of the server, percent of a core; None if unknown.
+    """
+
+    probe: pd.DataFrame
+    server: pd.DataFrame
+    marker: pd.DataFrame
+    request: pd.DataFrame
+    attempts: Attempts
+    timeout_s: float
+    begin_ns: int
+    last_ns: int
+    bad_from_ns: int | None
+    bad_was_ours: bool
+    cpu_limit_percent: float | None
+
+
+@dataclass(frozen=True)
+class _Finding:
+    kind: FailureKind
+    rule: str
+    plugin: str | None = None
+    since_ns: float | None = None
+
+
+def failure_of(seen: Evidence) -> Failure:
+    """Tell the kind of failure."""
+    until_ns = _watched_until(seen)
+    ladder = ladder_of(seen.probe, until_ns)
+    off_ns = _phase_begin(seen.marker, "recovery")
+    silences = silences_of(seen.request, seen.probe, seen.server, seen.timeout_s, until_ns, seen.cpu_limit_percent)
+    finding = (
+        _of_process(seen.server, until_ns)
+        or _dead_at_end(seen, ladder, off_ns, until_ns)
+        or _was_stuck(ladder, silences, off_ns)
+        or _came_back(seen, ladder, off_ns)
+    )
+    recovered_s = None
+    if finding.kind not in (FailureKind.NONE, FailureKind.CRASHED) and not _anything_dead(ladder):
+        recovered_s = _recovered_after_s(seen.marker, ladder, off_ns)
+    return Failure(
+        kind=finding.kind,
+        rule=finding.rule + _recovery_words(finding.kind, recovered_s, off_ns, watched=bool(ladder)),
+        plugin=finding.plugin,
+        first_seen_s=_first_seen_s(seen, ladder, finding),
+        recovered_after_s=recovered_s,
+    )
+
+
+def _watched_until(seen: Evidence) -> float:
+    """When the server stopped being watched: it is told to stop soon after, which is no crash."""
+    end_ns = _phase_begin(seen.marker, "end")
+    return float(seen.last_ns + 1 if end_ns is None else end_ns)
+
+
+def _phase_begin(marker: pd.DataFrame, label: str) -> int | None:
+    begins = marker["t_ns"][(marker["kind"] == MarkerKind.PHASE) & (marker["label"] == label)]
+    return int(begins.min()) if len(begins) else None
+
+
+def _of_process(server: pd.DataFrame, until_ns: float) -> _Finding | None:
+    """Rule 1: what the process itself shows."""
+    watched = server[server["t_ns"] < until_ns].sort_values("t_ns", kind="stable")
+    states = watched["state"].astype(str).to_numpy()
+    moments = watched["t_ns"].to_numpy(np.int64)
+    if len(states) > 1 and states[-1] == "" and (states != "").any():
+        gone_ns = moments[np.flatnonzero(states != "")[-1] + 1]
+        return _Finding(FailureKind.CRASHED, "the Janus process is gone", since_ns=gone_ns)
+    stopped = np.flatnonzero(np.isin(states, ["T", "t"]))
+    if len(stopped) >= IN_A_ROW or (len(stopped) and stopped[-1] == len(states) - 1):
+        rule = f"the Janus process was stopped (state T in {len(stopped)} of {len(states)} readings)"
+        return _Finding(FailureKind.PROCESS_FROZEN, rule, since_ns=moments[stopped[0]])
+    return None
+
+
+def _dead_at_end(
+    seen: Evidence, ladder: dict[Rung, RungHistory], off_ns: int | None, until_ns: float
+) -> _Finding | None:
+    """Rule 2: which rungs are dead when the run ends."""
+    dead = {rung for rung, history in ladder.items() if _at_end(history, off_ns).ends_dead}
+    if not dead:
+        return None
+    when = "with the load off" if off_ns is not None else "at the end"
+    # Rungs of a server that works off a long queue miss their deadlines too, long after the load is gone.
+    if dead & {Rung.PING, *_WEBSOCKET_RUNGS} and Rung.TCP not in dead and _still_answering(seen, until_ns):
+        rule = f"rungs of the ladder missed their deadlines {when}, but answers were still arriving"
+        return _Finding(FailureKind.OVERLOAD, rule)
+    if Rung.TCP in dead:
+        return _Finding(FailureKind.UNREACHABLE, f"TCP connections were refused or unanswered {when}")
+    websocket_dead = [rung for rung in _WEBSOCKET_RUNGS if rung in dead]
+    if websocket_dead:
+        rule = f"TCP connected but {' and '.join(websocket_dead)} went unanswered {when}"
+        return _Finding(FailureKind.PROCESS_FROZEN, rule)
+    core = [rung for rung in _CORE_RUNGS if rung in dead]
+    if core:
+        alive = " and ".join(_answering(ladder, dead, (*_WEBSOCKET_RUNGS, *_CORE_RUNGS))) or "no other rung"
+        return _Finding(FailureKind.CORE_STUCK, f"{alive} answered but {' and '.join(core)} went unanswered {when}")
+    plugin = [rung for rung in _PLUGIN_RUNGS if rung in dead]
+    if plugin:
+        alive = " and ".join(_answering(ladder, dead, _CORE_RUNGS)) or "the WebSocket"
+        rule = f"{alive} answered but {' and '.join(plugin)} went unanswered {when}"
+        return _Finding(FailureKind.PLUGIN_STUCK, rule, _PLUGIN)
+    return None
+
+
+def _at_end(history: RungHistory, off_ns: int | None) -> RungHistory:
+    """What counts as the end: the time after the load went off, where it did."""
+    return history if off_ns is None else history.since(off_ns)
+
+
+def _still_answering(seen: Evidence, until_ns: float) -> bool:
+    """Whether any request, however late, was answered shortly before the end."""
+    recent_ns = until_ns - least_silence_s(seen.timeout_s) * 1e9
+    return any(
+        bool(((seen.request[column] >= recent_ns) & (seen.request[column] < until_ns)).any())
+        for column in ("answered_ns", "late_ns")
+    )
+
+
+def _answering(ladder: dict[Rung, RungHistory], dead: set[Rung], rungs: Sequence[Rung]) -> list[str]:
+    return [str(rung) for rung in rungs if rung in ladder and rung not in dead]
+
+
+def _was_stuck(ladder: dict[Rung, RungHistory], silences: Sequence[Silence], off_ns: int | None) -> _Finding | None:
+    """Rule 3: stuck for a while, and free again by the end."""
+    for silence in silences:
+        if not silence.idle or not silence.trusted(off_ns):
+            continue
+        within = {rung: h.since(silence.begin_ns).until(silence.end_ns) for rung, h in ladder.items()}
+        websocket = within.get(Rung.WS_PING)
+        seconds = (silence.end_ns - silence.begin_ns) / 1e9
+        if websocket is not None and len(websocket.alive) >= IN_A_ROW and websocket.alive.all():
+            rule = (
+                f"for {seconds:.0f} s ws_ping answered but no request did, and late answers show that it was no queue"
+            )
+            return _Finding(FailureKind.CORE_STUCK, rule, since_ns=silence.begin_ns)
+        tcp = within.get(Rung.TCP)
+        if websocket is not None and websocket.first_streak(True) is None and tcp is not None and tcp.ends_alive:
+            rule = f"for {seconds:.0f} s TCP connected but ws_ping and every request went unanswered"
+            return _Finding(FailureKind.PROCESS_FROZEN, rule, since_ns=silence.begin_ns)
+    for rung in _PLUGIN_RUNGS:
+        for begin_ns, end_ns in ladder[rung].silences() if rung in ladder else []:
+            core = [ladder[outer].since(begin_ns).until(end_ns) for outer in _CORE_RUNGS if outer in ladder]
+            under_load = off_ns is None or end_ns < off_ns
+            if under_load and core and all(len(h.alive) >= IN_A_ROW and h.alive.all() for h in core):
+                rule = f"for {(end_ns - begin_ns) / 1e9:.0f} s ping and create answered but {rung} did not"
+                return _Finding(FailureKind.PLUGIN_STUCK, rule, _PLUGIN, begin_ns)
+    return None
+
+
+def _came_back(seen: Evidence, ladder: dict[Rung, RungHistory], off_ns: int | None) -> _Finding:
+    """Rule 4: everything answers at the end."""
+    timeouts = int(seen.attempts.timed_out.sum())
+    missed = {rung: history.first_streak(False) for rung, history in ladder.items()}
+    missed.pop(Rung.MEDIA, None)  # audio that breaks off is no request that goes unanswered
+    streaks = [ladder[rung].due_ns[first] for rung, first in missed.items() if first is not None]
+    if seen.bad_from_ns is not None or streaks:
+        if seen.bad_from_ns is None and timeouts == 0:
+            named = ", ".join(str(rung) for rung, first in missed.items() if first is not None)
+            rule = f"no request timed out, but these rungs went unanswered for a while: {named}"
+            return _Finding(FailureKind.OVERLOAD, rule, since_ns=float(min(streaks)))
+        rule = "requests timed out under load"
+        rule += "" if off_ns is not None else "; there was no recovery leg"
+        return _Finding(FailureKind.OVERLOAD, rule)
+    if seen.bad_was_ours:
+        rule = "requests timed out only where the generator itself was the limit"
+        return _Finding(FailureKind.GENERATOR_LIMITED, rule)
+    if timeouts:
+        judged = int(seen.attempts.judged.sum())
+        rule = f"{timeouts} of {judged} attempts timed out, in no step credibly more than tolerated"
+        return _Finding(FailureKind.NONE, rule)
+    return _Finding(FailureKind.NONE, "no request timed out and every rung answered")
+
+
+def _anything_dead(ladder: dict[Rung, RungHistory]) -> bool:
+    return any(history.ends_dead for history in ladder.values())
+
+
+def _recovered_after_s(marker: pd.DataFrame, ladder: dict[Rung, RungHistory], off_ns: int | None) -> float | None:
+    """From the load going off to the first of three answers in a row, of `ping` and of `create`."""
+    told = marker["value"][marker["kind"] == MarkerKind.RECOVERED].dropna()
+    if len(told):
+        return float(told.iloc[0])
+    if off_ns is None:
+        return None
+    back_ns = []
+    for rung in _CORE_RUNGS:
+        if rung in ladder:
+            leg = ladder[rung].since(off_ns)
+            first = leg.first_streak(True)
+            if first is None:
+                return None
+            back_ns.append(leg.answered_ns[first])
+    return max(0.0, (float(np.nanmax(back_ns)) - off_ns) / 1e9) if back_ns else None
+
+
+def _recovery_words(kind: FailureKind, recovered_s: float | None, off_ns: int | None, watched: bool) -> str:
+    if kind in (FailureKind.NONE, FailureKind.CRASHED):
+        return ""
+    if recovered_s is not None:
+        return f"; back {recovered_s:.1f} s after the load went off"
+    if off_ns is None:
+        return ""
+    return "; not back by the end of the recovery leg" if watched else "; no ladder watched whether it came back"
+
+
+def _first_seen_s(seen: Evidence, ladder: dict[Rung, RungHistory], finding: _Finding) -> float | None:
+    """The first sign: a dead rung, a stall that was marked, or the first timeout of the step that is credibly bad."""
+    if finding.kind is FailureKind.NONE:
+        return None
+    signs: list[float] = [] if finding.since_ns is None else [float(finding.since_ns)]
+    signs += seen.marker["t_ns"][seen.marker["kind"] == MarkerKind.STALL].astype(float).tolist()
+    for history in ladder.values():
+        first = history.first_streak(False)
+        if first is not None:
+            signs.append(float(history.due_ns[first]))
+    if seen.bad_from_ns is not None:
+        late = seen.attempts.timed_out & (seen.attempts.due_ns >= seen.bad_from_ns)
+        if late.any():
+            signs.append(float(seen.attempts.sent_ns[late].min()) + seen.timeout_s * 1e9)
+    return max(0.0, (min(signs) - seen.begin_ns) / 1e9) if signs else None

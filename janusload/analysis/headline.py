@@ -1,0 +1,121 @@
+"""The one sentence that could stand in a chat message."""
+
+from __future__ import annotations
+
+from janusload.analysis.plan import Plan
+from janusload.analysis.wording import bound, duration_range, figure, load_range, percent
+from janusload.summary import Failure, FailureKind, Onset, OnsetStatus, Quantile, Quantiles
+
+_KINDS = {
+    FailureKind.OVERLOAD: "Overload",
+    FailureKind.PLUGIN_STUCK: "Plugin stuck",
+    FailureKind.CORE_STUCK: "Core stuck",
+    FailureKind.PROCESS_FROZEN: "Process frozen",
+    FailureKind.CRASHED: "Crashed",
+    FailureKind.UNREACHABLE: "Unreachable",
+    FailureKind.GENERATOR_LIMITED: "The generator was the limit, not the server",
+}
+
+
+def headline(onset: Onset, failure: Failure, plan: Plan) -> str:
+    """Say what the run came to."""
+    return f"{_onset(onset, plan)}{_failure(failure)}"
+
+
+def _onset(onset: Onset, plan: Plan) -> str:
+    name = _short(onset.request)
+    condition = _condition(onset)
+    low, high = onset.load_bracket or (None, None)
+    match onset.status:
+        case OnsetStatus.FOUND | OnsetStatus.UNCONFIRMED:
+            first, second = load_range(low or 0.0, high or 0.0)
+            hedge = "seems to begin" if onset.status is OnsetStatus.UNCONFIRMED else "begins"
+            tail = " Not confirmed: it was the highest step that counts." if hedge != "begins" else ""
+            where = f"between {first} and {second} {plan.unit}{_latency(onset)}"
+            return f"{name} {hedge} timing out {where} {condition}.{tail}"
+        case OnsetStatus.NO_ONSET:
+            return f"{name} does not time out up to {figure(low or 0.0)} {plan.unit}{_tail(onset)} {condition}."
+        case OnsetStatus.FROM_START:
+            at = _at(onset.bracket_ms[1] if onset.bracket_ms else None, onset, "a")
+            return f"{name} times out from the lowest load on, {figure(high or 0.0)} {plan.unit}{at} {condition}."
+        case OnsetStatus.LOWER_UNPROVEN:
+            at = _at(onset.bracket_ms[1] if onset.bracket_ms else None, onset, "a")
+            unproven = "from which load on is unproven: the steps below had too few attempts"
+            return f"{name} times out at {figure(high or 0.0)} {plan.unit}{at} {condition}; {unproven}."
+        case OnsetStatus.GENERATOR_LIMITED:
+            return f"{_not_up_to(onset, plan)} {condition}; above that the generator was the limit."
+        case OnsetStatus.TRANSPORT_LIMITED:
+            return f"{_not_up_to(onset, plan)} {condition}; above that connections failed before requests timed out."
+        case OnsetStatus.ABORTED:
+            return f"{_not_up_to(onset, plan)} {condition}; then the run ended early."
+        case OnsetStatus.INSUFFICIENT_DATA:
+            return f"Not enough data to say when {name} begins timing out (T = {onset.timeout_s:g} s)."
+
+
+def _not_up_to(onset: Onset, plan: Plan) -> str:
+    name = _short(onset.request)
+    low = onset.load_bracket[0] if onset.load_bracket else None
+    if low is None:
+        return f"No load was shown at which {name} does not time out"
+    return f"{name} does not time out up to {figure(low)} {plan.unit}{_tail(onset)}"
+
+
+def _latency(onset: Onset) -> str:
+    low, high = onset.bracket_ms or (None, None)
+    if low is None or high is None:
+        return ""
+    return f", at a {_quantile_name(onset)} latency of {duration_range(low, high)}"
+
+
+def _tail(onset: Onset) -> str:
+    shown = _deciding(onset.latency_ms, onset)
+    return _at(shown.model_copy(update={"at_least": False}) if shown else None, onset, "where the")
+
+
+def _at(quantile: Quantile | None, onset: Onset, article: str) -> str:
+    if quantile is None:
+        return ""
+    if article == "a":
+        return f", at a {_quantile_name(onset)} latency of {bound(quantile)}"
+    return f", {article} {_quantile_name(onset)} latency is {bound(quantile)}"
+
+
+def _deciding(quantiles: Quantiles | None, onset: Onset) -> Quantile | None:
+    if quantiles is None:
+        return None
+    return {0.5: quantiles.p50, 0.95: quantiles.p95, 0.99: quantiles.p99}.get(onset.quantile, quantiles.p95)
+
+
+def _quantile_name(onset: Onset) -> str:
+    return f"p{100 * onset.quantile:g}"
+
+
+def _condition(onset: Onset) -> str:
+    """T, the number of samples and the interval, in brackets."""
+    words = [f"T = {onset.timeout_s:g} s"]
+    if onset.samples_per_step:
+        words.append(f"{onset.samples_per_step:,} samples a step")
+    shown = _deciding(onset.latency_ms, onset)
+    if shown is not None and shown.ci95 is not None:
+        low, high = (Quantile(value=value) for value in shown.ci95)
+        words.append(f"95 % interval {duration_range(low, high)}")
+    if onset.status is OnsetStatus.NO_ONSET and onset.rate_upper is not None:
+        words.append(f"timeout rate below {percent(onset.rate_upper)}")
+    return f"({', '.join(words)})"
+
+
+def _failure(failure: Failure) -> str:
+    if failure.kind is FailureKind.NONE:
+        return ""
+    words = _KINDS[failure.kind]
+    if failure.plugin is not None and failure.kind is FailureKind.PLUGIN_STUCK:
+        words = f"{words} ({failure.plugin})"
+    if failure.kind in (FailureKind.CRASHED, FailureKind.GENERATOR_LIMITED):
+        return f" {words}."
+    if failure.recovered_after_s is not None:
+        return f" {words}: back after {figure(failure.recovered_after_s, 2)} s."
+    return f" {words}: not seen to come back."
+
+
+def _short(request: str) -> str:
+    return request.removeprefix("janus.")

@@ -1,0 +1,84 @@
+"""What the participants sent and heard, from the counters of their peers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from janusload.analysis.quantiles import spread
+from janusload.summary import Media
+
+_BIN_NS = 2_000_000_000  # peers report about once a second, each at its own moment
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How many participants had audio flowing: connected, and receiving more than at their report before.
+
+    Attributes:
+        begin_ns: beginning of the first bin.
+        counts: shape (bins,), participants in each bin of two seconds.
+    """
+
+    begin_ns: int
+    counts: NDArray[np.int64]
+
+    def at(self, moments_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Participants at moments, of the same shape; 0 outside of what was recorded."""
+        slot = (moments_ns - self.begin_ns) // _BIN_NS
+        inside = (slot >= 0) & (slot < len(self.counts))
+        return np.where(inside, self.counts[np.clip(slot, 0, len(self.counts) - 1)], 0)
+
+    def during(self, begin_ns: int, end_ns: int) -> int:
+        """The typical (median) number of participants in a span."""
+        moments = np.arange(begin_ns, max(end_ns, begin_ns + 1), _BIN_NS, dtype=np.int64)
+        return int(np.median(self.at(moments)))
+
+
+def flow_of(media: pd.DataFrame) -> Flow | None:
+    """Count the participants over time; None if no peer ever reported."""
+    if media.empty:
+        return None
+    reports = _in_order(media)
+    grew = (reports["received"].diff() > 0) & reports["life"].eq(reports["life"].shift())
+    flowing = reports[grew & (reports["state"] == "connected")]
+    begin_ns = int(reports["t_ns"].min())
+    slots = (flowing["t_ns"] - begin_ns) // _BIN_NS
+    seen = pd.DataFrame({"slot": slots, "life": flowing["life"]}).drop_duplicates()
+    bins = int((reports["t_ns"].max() - begin_ns) // _BIN_NS) + 1
+    counts = np.bincount(seen["slot"].to_numpy(np.int64), minlength=bins)
+    return Flow(begin_ns, counts.astype(np.int64))
+
+
+def media_of(media: pd.DataFrame, flow: Flow | None) -> Media | None:
+    """Sum up the peers; None if there were none."""
+    if media.empty or flow is None:
+        return None
+    reports = _in_order(media)
+    connected = reports["state"] == "connected"
+    lives = reports.assign(connected=connected, failed=reports["state"] == "failed").groupby("life")
+    received = lives["received"].max()
+    lost = int(lives["lost"].last().sum())
+    expected = int(received.sum()) + lost
+    return Media(
+        participants=int(flow.counts.max(initial=0)),
+        peers=len(reports[["process", "peer"]].drop_duplicates()),
+        failed=int(lives["failed"].any().sum()),
+        silent=int((lives["connected"].any() & (received == 0)).sum()),
+        loss=lost / expected if expected else None,
+        jitter_ms=spread(reports["jitter_ms"][connected]),
+        rtt_ms=spread(reports["rtt_ms"][connected]),
+        setup_ms=spread(lives["setup_ms"].last()),
+    )
+
+
+def _in_order(media: pd.DataFrame) -> pd.DataFrame:
+    """The reports peer by peer in the order of time, with `life`: a peer that began anew (its counters fell) counts
+    as another one."""
+    reports = media.sort_values(["process", "peer", "t_ns"], kind="stable").reset_index(drop=True)
+    peer = reports["process"].cat.codes.astype(np.int64) * (1 << 32) + reports["peer"].cat.codes
+    another = peer.ne(peer.shift()) | (reports["sent"].diff() < 0) | (reports["received"].diff() < 0)
+    return reports.assign(life=another.cumsum())

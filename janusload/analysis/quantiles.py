@@ -1,0 +1,45 @@
+"""From seconds as they were measured to the quantiles in milliseconds that the summary holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from janusload.analysis.censored import BoolArray, CensoredQuantile, FloatArray, km_quantiles
+from janusload.summary import Quantile, Quantiles
+
+SHOWN = (0.50, 0.95, 0.99)
+
+
+def in_milliseconds(quantile: CensoredQuantile) -> Quantile:
+    """A quantile of seconds as the summary holds it."""
+    # A clock of another process may be read a hair earlier: the time to an answer is never shown as negative.
+    return Quantile(value=max(0.0, quantile.value * 1000), at_least=quantile.at_least)
+
+
+def named(quantiles: Sequence[Quantile] | None) -> Quantiles:
+    """Quantiles in the order of `SHOWN`; empty if nothing was measured."""
+    if quantiles is None:
+        return Quantiles()
+    return Quantiles(p50=quantiles[0], p95=quantiles[1], p99=quantiles[2])
+
+
+def latency_ms(wait_s: FloatArray, timed_out: BoolArray, timeout_s: float | None) -> Quantiles:
+    """The Kaplan-Meier quantiles of judged attempts.
+
+    Args:
+        wait_s: shape (n,), latency, or for a timed-out attempt how long it was waited for.
+        timed_out: shape (n,).
+        timeout_s: T, beyond which no bound is claimed.
+    """
+    found = km_quantiles(wait_s, ~timed_out, SHOWN, timeout_s)
+    return named(None if found is None else [in_milliseconds(quantile) for quantile in found])
+
+
+def spread(values_ms: pd.Series[float]) -> Quantiles | None:
+    """Plain quantiles of what is fully known, in the unit given; unknown values are left out, None if all are."""
+    known = np.asarray(values_ms.dropna(), np.float64)
+    found = km_quantiles(known, np.ones(known.shape, np.bool_), SHOWN)
+    return None if found is None else named([Quantile(value=max(0.0, quantile.value)) for quantile in found])

@@ -1,0 +1,51 @@
+"""The Janus process over the run, where it could be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from janusload.analysis.plan import part
+from janusload.summary import Server
+
+
+def server_of(server: pd.DataFrame, meta: Mapping[str, Any]) -> Server | None:
+    """Sum up the server's readings; None if nothing is known of it."""
+    info = part(meta, "server")
+    version = info.get("version_string") or info.get("version") or part(meta, "versions").get("janus")
+    if server.empty and version is None:
+        return None
+    rss = server.sort_values("t_ns", kind="stable")["rss_bytes"].dropna()
+    throttled = _most(server["throttled_share"])
+    threads, fds = _most(server["threads"]), _most(server["fds"])
+    return Server(
+        version=None if version is None else str(version),
+        cpu_percent_max=_most(server["cpu_percent"]),
+        cpu_limit_percent=cpu_limit_percent(meta),
+        throttled_share_max=None if throttled is None else min(1.0, max(0.0, throttled)),
+        rss_mb_first=float(rss.iloc[0]) / 1e6 if len(rss) else None,
+        rss_mb_max=float(rss.max()) / 1e6 if len(rss) else None,
+        threads_max=None if threads is None else int(threads),
+        fds_max=None if fds is None else int(fds),
+    )
+
+
+def cpu_limit_percent(meta: Mapping[str, Any]) -> float | None:
+    """The CPU quota that the lab set, percent of a core; None without one."""
+    limit = part(meta, "lab").get("cpu_percent")
+    return float(limit) if isinstance(limit, int | float) else None
+
+
+def log_of(log: pd.DataFrame) -> dict[str, int] | None:
+    """Lines of each category that the server logged; None if its log was not read."""
+    if log.empty:
+        return None
+    counts = log.groupby("category", observed=True)["count"].sum().sort_values(ascending=False)
+    return {str(category): int(count) for category, count in counts.items() if count}
+
+
+def _most(values: pd.Series[float]) -> float | None:
+    known = values.dropna()
+    return float(known.max()) if len(known) else None
