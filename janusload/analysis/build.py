@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from janusload.analysis.answer import nothing_measured, onset_of, refused
-from janusload.analysis.attempts import Attempts, under_test
+from janusload.analysis.attempts import Attempts, attempts_of, under_test
 from janusload.analysis.censored import one_sided_z, wilson_bounds
 from janusload.analysis.failure import Evidence, failure_of
 from janusload.analysis.frames import Frames, read_frames
@@ -24,6 +24,7 @@ from janusload.analysis.server import cpu_limit_percent, log_of, server_of
 from janusload.analysis.steps import Measured, Obstacle, Surroundings, as_steps, measure, taking_part
 from janusload.analysis.timeline import axis_of, timeline_of
 from janusload.analysis.windows import windows_of
+from janusload.records import Source
 from janusload.run_folder import RunFolder
 from janusload.summary import Failure, Leaks, Onset, OnsetStatus, RunFacts, Summary, Verdict
 
@@ -43,7 +44,8 @@ def summarize(folder: RunFolder) -> Summary:
     begin_ns, last_ns = _extent(frames, plan)
     timeout_s = plan.timeout_s or max(attempts.timeouts_s, default=_DEFAULT_TIMEOUT_S)
     flow = flow_of(frames["media"])
-    around = Surroundings(frames["health"], frames["server"], flow)
+    connects = attempts_of(frames["request"], "ws.connect", Source.ARRIVALS)
+    around = Surroundings(frames["health"], frames["server"], connects, flow)
     cut_ns = int(attempts.due_ns.max(initial=begin_ns))
     windows = windows_of(frames["marker"], plan.settling_s(timeout_s), cut_ns)
     measured = measure(windows, attempts, plan, timeout_s, around)

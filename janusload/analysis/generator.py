@@ -31,7 +31,14 @@ _STRAY = 3.0
 
 
 def limits(
-    window: Window, attempts: Attempts, rows: BoolArray, health: pd.DataFrame, timeout_s: float, rate: bool
+    window: Window,
+    attempts: Attempts,
+    rows: BoolArray,
+    health: pd.DataFrame,
+    timeout_s: float,
+    *,
+    rate: bool,
+    excused: int,
 ) -> list[str]:
     """Why a step's load was not what it should have been, in words; empty if it was.
 
@@ -39,8 +46,10 @@ def limits(
         attempts: the attempts under test; `rows` says which of them were due in the counted part of the step.
         health: the `health` frame.
         rate: whether the step's load is a rate of arrivals (else of participants).
+        excused: how many of the step's arrivals were not written, or not seen through, for want of a connection:
+            the server or the network may not be blamed on the generator.
     """
-    return _health_limits(window, health, timeout_s) + _arrival_limits(window, attempts, rows, rate)
+    return _health_limits(window, health, timeout_s) + _arrival_limits(window, attempts, rows, rate, excused)
 
 
 def _health_limits(window: Window, health: pd.DataFrame, timeout_s: float) -> list[str]:
@@ -69,14 +78,14 @@ def _crossed(beyond: BoolArray) -> bool:
     return int(beyond.sum()) >= _LEAST_READINGS and float(beyond.mean()) > _SHARE_OF_READINGS
 
 
-def _arrival_limits(window: Window, attempts: Attempts, rows: BoolArray, rate: bool) -> list[str]:
+def _arrival_limits(window: Window, attempts: Attempts, rows: BoolArray, rate: bool, excused: int) -> list[str]:
     due = int(rows.sum())
     if not due:
         return []
     reasons = []
     outcomes = attempts.outcomes(rows)
     dropped = outcomes.get(Outcome.DROPPED, 0)
-    if dropped / due > DROPPED_LIMIT:
+    if dropped / due > DROPPED_LIMIT and not excused:
         reasons.append(f"{dropped} of {due} arrivals were dropped: no client could take them")
     if not rate:
         return reasons
@@ -86,16 +95,10 @@ def _arrival_limits(window: Window, attempts: Attempts, rows: BoolArray, rate: b
     wanted = window.offered * window.counted_s
     if window.arrivals is None and due < LEAST_ACHIEVED * wanted - _STRAY * np.sqrt(wanted):
         reasons.append(f"only {due} of {wanted:.0f} arrivals were made")
-    # A connection that could not be had is the transport's failing, not a request that left too late.
-    able = due - outcomes.get(Outcome.CONNECT_FAILED, 0) - outcomes.get(Outcome.LOST_CONNECTION, 0)
-    written = int((rows & attempts.written & ~_is_lost(attempts)).sum())
-    if written < LEAST_ACHIEVED * able and not reasons:
-        reasons.append(f"only {written} of {able} requests that were due were written")
+    written = int((rows & attempts.written).sum())
+    if written + excused < LEAST_ACHIEVED * due and not reasons:
+        reasons.append(f"only {written} of {due} requests that were due were written")
     return reasons
-
-
-def _is_lost(attempts: Attempts) -> BoolArray:
-    return np.asarray(attempts.outcome == Outcome.LOST_CONNECTION)
 
 
 def generator_of(health: pd.DataFrame, attempts: Attempts, reasons: list[str]) -> Generator:

@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 from janusload.analysis.censored import BoolArray, FloatArray
 from janusload.records import Rung
 
+#: how a refusal reads, as in "audiobridge.exists: audiobridge error 485: no such room": it came in an answer
+_REFUSED = r" error \d+: "
+#: how `TransactionTimeout` reads; other words (the handle is gone) say that the rung could not be asked
+_SILENT = r"^$|no answer within"
+_ON_A_HANDLE = (Rung.AUDIOBRIDGE_SYNC, Rung.AUDIOBRIDGE_ASYNC, Rung.MEDIA)
+
 #: so many questions in a row make a state: one lost answer is none (measurement.md section 5)
 IN_A_ROW = 3
 
@@ -86,8 +92,13 @@ def ladder_of(probe: pd.DataFrame, until_ns: float) -> dict[Rung, RungHistory]:
         deadline_ns = due_ns + asked["deadline_s"].to_numpy(np.float64) * 1e9
         ok = asked["ok"].to_numpy(np.bool_)
         # A refused connection is an answer of the kernel, not of Janus; any other answer shows that it is processed.
-        alive = ok if rung is Rung.TCP else ok | (answered_ns <= deadline_ns)
+        detail = asked["detail"].astype(str)
+        alive = ok | detail.str.contains(_REFUSED).to_numpy(np.bool_)
+        if rung is not Rung.TCP:
+            alive |= answered_ns <= deadline_ns
         decided = alive | (deadline_ns <= until_ns)
+        if rung in _ON_A_HANDLE:
+            decided &= alive | detail.str.contains(_SILENT).to_numpy(np.bool_)
         history = RungHistory(due_ns[decided], answered_ns[decided], alive[decided])
         if rung is Rung.TCP or history.alive.any():
             histories[rung] = history

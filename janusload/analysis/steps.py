@@ -63,10 +63,17 @@ class Measured:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What else was recorded while the steps ran: frames of `frames.read_frames`, and the participants."""
+    """What else was recorded while the steps ran.
+
+    Attributes:
+        health, server: frames of `frames.read_frames`.
+        connects: the attempts to open a connection for the requests under test.
+        flow: the participants; None without media.
+    """
 
     health: pd.DataFrame
     server: pd.DataFrame
+    connects: Attempts
     flow: Flow | None
 
 
@@ -112,7 +119,7 @@ def _measure(
     participants = around.flow.during(window.settled_ns, window.end_ns) if around.flow else None
     timed_out = attempts.timed_out[chosen]
     outcomes = attempts.outcomes(rows)
-    obstacle, words = _obstacle(window, attempts, rows, plan, timeout_s, around.health, z, timed_out)
+    obstacle, words = _obstacle(window, attempts, rows, plan, timeout_s, around, z, timed_out)
     return Measured(
         window=window,
         achieved=_achieved(window, attempts, plan, participants),
@@ -144,25 +151,40 @@ def _obstacle(
     rows: BoolArray,
     plan: Plan,
     timeout_s: float,
-    health: pd.DataFrame,
+    around: Surroundings,
     z: float,
     timed_out: BoolArray,
 ) -> tuple[Obstacle | None, str]:
     if window.counted_s <= 0:
         return Obstacle.EMPTY, "it was shorter than the settling time"
-    reasons = limits(window, attempts, rows, health, timeout_s, plan.per_second)
+    times_out = bool(wilson_bounds(timed_out.sum(), timed_out.size, z)[0] > plan.rule.p0)
+    broken = _without_connection(window, attempts.outcomes(rows), around.connects, times_out)
+    reasons = limits(window, attempts, rows, around.health, timeout_s, rate=plan.per_second, excused=broken)
     if reasons:
         return Obstacle.GENERATOR, "generator: " + "; ".join(reasons)
-    outcomes = attempts.outcomes(rows)
-    broken = outcomes.get(Outcome.CONNECT_FAILED, 0) + outcomes.get(Outcome.LOST_CONNECTION, 0)
     total = int(rows.sum())
-    times_out = wilson_bounds(timed_out.sum(), timed_out.size, z)[0] > plan.rule.p0
     # Where requests time out beyond doubt, connections that break as well do not make the onset less of one.
     if wilson_bounds(broken, total, z)[0] > plan.rule.p0 and not times_out:
         return Obstacle.TRANSPORT, f"transport: {broken} of {total} attempts had no connection, or lost it"
     if timed_out.size == 0:
         return Obstacle.EMPTY, "no attempt in it can be judged"
     return None, ""
+
+
+def _without_connection(window: Window, outcomes: dict[str, int], connects: Attempts, times_out: bool) -> int:
+    """How many attempts of a step had no connection to be written to, or lost it.
+
+    An arrival is dropped when no client can take it. That is the generator's failing, unless connections were lost or
+    refused at that time, or the server no longer read from them: then there was nobody to take it.
+    """
+    broken = outcomes.get(Outcome.CONNECT_FAILED, 0) + outcomes.get(Outcome.LOST_CONNECTION, 0)
+    while_it_ran = (connects.due_ns >= window.begin_ns) & (connects.due_ns < window.end_ns)
+    refused = connects.outcomes(while_it_ran).get(Outcome.CONNECT_FAILED, 0)
+    # A pool's lost connections are opened again about once a second: that is a record even if nothing was pending.
+    reopened = connects.outcomes(while_it_ran).get(Outcome.OK, 0)
+    if broken or refused or reopened or times_out:
+        broken += outcomes.get(Outcome.DROPPED, 0)
+    return broken
 
 
 def _mean_between(server: pd.DataFrame, window: Window) -> float | None:

@@ -31,7 +31,7 @@ from janusload.run_folder import RunFolder
 S = 1_000_000_000
 START_NS = 7_000 * S
 
-#: (offered load, seconds since the start, generator) -> service time in seconds; infinity for an answer that never comes
+#: (offered load, seconds since the start, generator) -> service time in s; infinity for an answer that never comes
 Law = Callable[[float, float, np.random.Generator], float]
 
 
