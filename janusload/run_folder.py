@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
@@ -30,6 +30,9 @@ from janusload.errors import RunFolderError
 from janusload.records import KINDS, Record
 
 META_SCHEMA = 1
+
+#: a new IPC stream begins after so many batches (minutes, at one a second)
+BATCHES_PER_STREAM = 60
 
 _ARROW_TYPES: dict[type, pa.DataType] = {
     int: pa.int64(),
@@ -163,28 +166,41 @@ class RecordWriter:
         Raises:
             RunFolderError: the disk is full or the folder is gone. The records are kept for another try.
         """
+        failed: RunFolderError | None = None
         for stem, kind in KINDS.items():
-            rows = self._pending[kind]
-            if not rows:
-                continue
-            with _translated(f"cannot write records to {self._folder}"):
-                stream = self._streams.get(kind)
-                if stream is None:
-                    stream = _Stream(self._folder / f"{stem}-{self._process}.arrows", arrow_schema(kind))
-                    self._streams[kind] = stream
-                count = len(rows)
-                stream.append(rows[:count])
-            del rows[:count]  # not clear(): a record may have come while the disk was busy
+            try:
+                self._flush_kind(stem, kind)
+            except RunFolderError as error:
+                failed = failed or error  # one kind that cannot be written must not hold up the others
+        if failed is not None:
+            raise failed
+
+    def _flush_kind(self, stem: str, kind: type[Record]) -> None:
+        rows = self._pending[kind]
+        if not rows:
+            return
+        with _translated(f"cannot write records to {self._folder}"):
+            stream = self._streams.get(kind)
+            if stream is None:
+                stream = _Stream(self._folder / f"{stem}-{self._process}.arrows", arrow_schema(kind))
+                self._streams[kind] = stream
+            count = len(rows)
+            stream.append(rows[:count])
+        del rows[:count]  # not clear(): a record may have come while the disk was busy
 
     def close(self) -> None:
-        """Flush and end the streams."""
-        try:
-            self.flush()
-        finally:
-            for stream in self._streams.values():
-                with _translated(f"cannot write records to {self._folder}"):
-                    stream.close()
-            self._streams.clear()
+        """Flush and end the streams, all of them whatever happens to one.
+
+        Raises:
+            RunFolderError: not everything could be written.
+        """
+        with _translated(f"cannot write records to {self._folder}"), ExitStack() as stack:
+            stack.callback(self._streams.clear)
+            try:
+                self.flush()
+            finally:
+                for stream in self._streams.values():
+                    stack.callback(stream.close)
 
 
 class _Stream:
@@ -192,11 +208,14 @@ class _Stream:
 
     When a write fails half-way (disk full) the file is cut back to its last whole batch and the next batch begins a
     new IPC stream behind it, since the broken one may lack a dictionary. A reader takes one stream after another.
+    Every so often a new stream begins anyway: should the file be damaged later, what follows can be read from there.
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema = schema
-        self._file = path.open("wb", buffering=0)
+        # "x": two writers of one name would each overwrite what the other had written
+        self._file = path.open("xb", buffering=0)
+        self._batches = 0
         self._whole = 0
         self._scratch = _Scratch()
         self._writer: pa.RecordBatchStreamWriter | None = None
@@ -204,10 +223,16 @@ class _Stream:
     def append(self, rows: list[Record]) -> None:
         columns = zip(*rows, strict=True)
         arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
-        if self._writer is None:
+        if self._writer is not None and self._batches >= BATCHES_PER_STREAM:
+            self._writer.close()  # its end mark goes into the file with the next batch
+            self._writer = None
+        elif self._writer is None:
             self._scratch = _Scratch()
+        if self._writer is None:
+            self._batches = 0
             self._writer = pa.ipc.new_stream(pa.PythonFile(self._scratch, "w"), self._schema)
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+        self._batches += 1
         self._extend()
 
     def close(self) -> None:
@@ -231,7 +256,7 @@ class _Stream:
 
 
 class _Scratch:
-    """What pyarrow has written and the file has not yet."""
+    """What pyarrow has written and the file has not yet; several IPC streams may go through one of them."""
 
     closed = False
 
