@@ -28,7 +28,8 @@ class Frames:
     """Every record of a run.
 
     Attributes:
-        by_kind: the stem of `records.KINDS` -> frame with that record's fields and `process`. Moments stay int64
+        by_kind: the stem of `records.KINDS` -> frame with that record's fields and `writer`, the process
+            that wrote it. Moments stay int64
             nanoseconds where they are always known; a field that may be unknown is float64 with NaN (exact to 2 ns
             within 200 days of uptime). Texts are categoricals. `request` also has `late_ns`: when the answer came
             after all, NaN where it did not.
@@ -71,7 +72,7 @@ def _read_kind(records: Path, kind: str, left_out: set[str], unread: dict[str, i
     sizes = [batch.num_rows for batch in batches]
     categories = sorted(set(processes))
     codes = np.repeat(np.array([categories.index(process) for process in processes], np.int16), sizes)
-    columns["process"] = pd.Categorical.from_codes(codes, pd.Index(categories, dtype=str))
+    columns["writer"] = pd.Categorical.from_codes(codes, pd.Index(categories, dtype=str))
     return pd.DataFrame(columns, copy=False)
 
 
@@ -115,10 +116,10 @@ def _with_late_answers(request: pd.DataFrame, late: pd.DataFrame) -> pd.DataFram
     answered = np.full(len(request), np.nan)
     if not late.empty and not request.empty:
         rows = np.flatnonzero((request["outcome"] == "api_timeout").to_numpy())
-        processes = {name: index for index, name in enumerate(late["process"].cat.categories)}
-        of_request = request["process"].cat.categories.map(lambda name: processes.get(name, -1)).to_numpy()
-        wanted = _attempt_key(of_request[request["process"].cat.codes.to_numpy()[rows]], request["attempt"], rows)
-        known = _attempt_key(late["process"].cat.codes.to_numpy(), late["attempt"], slice(None))
+        processes = {name: index for index, name in enumerate(late["writer"].cat.categories)}
+        of_request = request["writer"].cat.categories.map(lambda name: processes.get(name, -1)).to_numpy()
+        wanted = _attempt_key(of_request[request["writer"].cat.codes.to_numpy()[rows]], request["attempt"], rows)
+        known = _attempt_key(late["writer"].cat.codes.to_numpy(), late["attempt"], slice(None))
         order = np.argsort(known, kind="stable")
         known = known[order]
         at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)

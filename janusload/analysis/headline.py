@@ -113,7 +113,7 @@ def _failure(failure: Failure) -> str:
     if failure.kind in (FailureKind.CRASHED, FailureKind.GENERATOR_LIMITED):
         return f" {words}."
     if failure.recovered_after_s is not None:
-        return f" {words}: back after {figure(failure.recovered_after_s, 2)} s."
+        return f" {words}: back after {failure.recovered_after_s:.1f} s."
     return f" {words}: not seen to come back."
 
 

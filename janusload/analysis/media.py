@@ -65,7 +65,7 @@ def media_of(media: pd.DataFrame, flow: Flow | None) -> Media | None:
     expected = int(received.sum()) + lost
     return Media(
         participants=int(flow.counts.max(initial=0)),
-        peers=len(reports[["process", "peer"]].drop_duplicates()),
+        peers=len(reports[["writer", "peer"]].drop_duplicates()),
         failed=int(lives["failed"].any().sum()),
         silent=int((lives["connected"].any() & (received == 0)).sum()),
         loss=lost / expected if expected else None,
@@ -78,7 +78,7 @@ def media_of(media: pd.DataFrame, flow: Flow | None) -> Media | None:
 def _in_order(media: pd.DataFrame) -> pd.DataFrame:
     """The reports peer by peer in the order of time, with `life`: a peer that began anew (its counters fell) counts
     as another one."""
-    reports = media.sort_values(["process", "peer", "t_ns"], kind="stable").reset_index(drop=True)
-    peer = reports["process"].cat.codes.astype(np.int64) * (1 << 32) + reports["peer"].cat.codes
+    reports = media.sort_values(["writer", "peer", "t_ns"], kind="stable").reset_index(drop=True)
+    peer = reports["writer"].cat.codes.astype(np.int64) * (1 << 32) + reports["peer"].cat.codes
     another = peer.ne(peer.shift()) | (reports["sent"].diff() < 0) | (reports["received"].diff() < 0)
     return reports.assign(life=another.cumsum())

@@ -13,6 +13,7 @@ from janusload.analysis.frames import Frames, read_frames
 from janusload.analysis.streams import read_stream_file
 from janusload.records import (
     KINDS,
+    HealthRecord,
     LateRecord,
     MarkerKind,
     MarkerRecord,
@@ -56,8 +57,8 @@ def test_an_empty_folder_has_every_kind_with_its_columns(folder: RunFolder) -> N
     frames = read_frames(folder)
     for kind, record in KINDS.items():
         assert len(frames[kind]) == 0
-        assert set(frames[kind].columns) <= {*record._fields, "process", "late_ns"}
-    assert {"due_ns", "outcome", "late_ns", "process"} <= set(frames["request"].columns)
+        assert set(frames[kind].columns) <= {*record._fields, "writer", "late_ns"}
+    assert {"due_ns", "outcome", "late_ns", "writer"} <= set(frames["request"].columns)
     assert frames.unread_bytes == {}
 
 
@@ -80,7 +81,7 @@ def test_values_and_types(folder: RunFolder) -> None:
     assert frame["due_ns"].dtype == np.int64 and frame["due_ns"].iloc[2] == 10**15 + 2000
     assert frame["answered_ns"].iloc[0] == 10**15 + 500 and frame["answered_ns"].isna().tolist() == [False, True, True]
     assert frame["code"].isna().all()
-    assert frame["process"].tolist() == ["load"] * 3
+    assert frame["writer"].tolist() == ["load"] * 3
 
 
 def test_all_processes_are_put_together(folder: RunFolder) -> None:
@@ -88,7 +89,7 @@ def test_all_processes_are_put_together(folder: RunFolder) -> None:
     write(folder, "load-2", [[request(2)], [request(3)]])
     frames = read_frames(folder)
     assert sorted(due(frames)) == [0, 1, 2, 3]
-    assert frames["request"]["process"].tolist() == ["load-1", "load-1", "load-2", "load-2"]
+    assert frames["request"]["writer"].tolist() == ["load-1", "load-1", "load-2", "load-2"]
 
 
 def test_every_batch_may_have_other_words(folder: RunFolder) -> None:
@@ -162,7 +163,7 @@ def test_streams_one_after_another(folder: RunFolder) -> None:
         joined = path.read_bytes()[: path.stat().st_size - tail] + second.read_bytes()
         (folder.records / "request-joined.arrows").write_bytes(joined)
         frame = read_frames(folder)["request"]
-        assert frame[frame["process"] == "joined"]["name"].tolist() == [
+        assert frame[frame["writer"] == "joined"]["name"].tolist() == [
             *["janus.create"] * 2,
             "new.name",
             "janus.create",
@@ -225,3 +226,12 @@ def test_a_file_of_another_version_is_left_out_and_counted(folder: RunFolder) ->
     frames = read_frames(folder)
     assert len(frames["request"]) == 0
     assert frames.unread_bytes["request-load.arrows"] > 0
+
+
+def test_a_field_of_a_record_is_never_taken_for_its_writer(folder: RunFolder) -> None:
+    writer = folder.writer("load")
+    writer.write(HealthRecord(1, "media-0", 50.0, 1, 1))
+    writer.close()
+    health = read_frames(folder)["health"]
+    assert health["process"].tolist() == ["media-0"] and health["writer"].tolist() == ["load"]
+    assert all("writer" not in record._fields and "late_ns" not in record._fields for record in KINDS.values())
