@@ -160,6 +160,11 @@ class RecordWriter:
         """Keep a record for the next flush."""
         self._pending[type(record)].append(record)
 
+    @property
+    def pending(self) -> int:
+        """How many records wait for the next flush."""
+        return sum(map(len, self._pending.values()))
+
     def flush(self) -> None:
         """Append what has been collected; after it returns the batch survives a SIGKILL of this process.
 

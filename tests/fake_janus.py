@@ -78,6 +78,7 @@ class FakeJanus:
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connections: set[ServerConnection] = set()
+        self._owned: dict[ServerConnection, set[int]] = {}
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
     def __enter__(self) -> FakeJanus:
@@ -109,6 +110,7 @@ class FakeJanus:
 
     async def _talk(self, connection: ServerConnection) -> None:
         self._connections.add(connection)
+        self._owned[connection] = set()
         tasks: set[asyncio.Task[None]] = set()
         try:
             async for text in connection:
@@ -133,6 +135,8 @@ class FakeJanus:
             self._connections.discard(connection)
             for task in tasks:
                 task.cancel()
+            # as Janus does with reclaim_session_timeout = 0
+            self.sessions -= self._owned.pop(connection)
 
     async def _later(self, connection: ServerConnection, request: dict[str, Any], delay_s: float) -> None:
         await asyncio.sleep(delay_s)
@@ -140,6 +144,8 @@ class FakeJanus:
 
     async def _answer(self, connection: ServerConnection, request: dict[str, Any]) -> None:
         for message in self._answers(request):
+            if request["janus"] == "create" and "data" in message and connection in self._owned:
+                self._owned[connection].add(message["data"]["id"])
             await self._send(connection, message)
 
     async def _send(self, connection: ServerConnection, message: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ the answer came after its timeout. An arrival that no connection could take is r
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 import gevent
@@ -45,6 +46,8 @@ class Arrivals:
         self._health = health
         self._pool: list[Connection] = [connect(number) for number in range(size)]
         self._keeper: gevent.Greenlet | None = None
+        self._unwanted: deque[tuple[Connection, int]] = deque()
+        self._sweeper: gevent.Greenlet | None = None
 
     @property
     def in_flight(self) -> int:
@@ -57,7 +60,9 @@ class Arrivals:
         self._keeper = gevent.spawn(self._keep_open)
 
     def close(self) -> None:
-        """Close the pool; what is pending ends as cut."""
+        """Destroy what is left and close the pool; what is pending ends as cut."""
+        if self._sweeper is not None:
+            self._sweeper.join(timeout=1)
         if self._keeper is not None:
             self._keeper.kill()
         for connection in self._pool:
@@ -93,9 +98,21 @@ class Arrivals:
 
     def _answered(self, connection: Connection, transaction: Transaction) -> None:
         if transaction.outcome is Outcome.OK and transaction.reply is not None:
-            connection.submit("destroy", fields={"session_id": created_id(transaction.reply)})
+            self._unwanted.append((connection, created_id(transaction.reply)))
+            if self._sweeper is None:
+                self._sweeper = gevent.spawn(self._sweep)
         elif transaction.outcome is Outcome.DROPPED:
             self._health.dropped += 1
+
+    def _sweep(self) -> None:
+        """Destroy what was created, a few at a time: a server that was held up answers in bursts, and the answers
+        behind the first must be stamped before anything else is done about it."""
+        while self._unwanted:
+            for _ in range(min(_BREATHE_EVERY, len(self._unwanted))):
+                connection, session_id = self._unwanted.popleft()
+                connection.submit("destroy", fields={"session_id": session_id})
+            gevent.sleep(0.001)
+        self._sweeper = None
 
     def _keep_open(self) -> None:
         while True:

@@ -69,8 +69,8 @@ def end_lives_on_stop(environment: Environment) -> None:
 
 def _to_locust(environment: Environment) -> Callable[[RequestRecord], None]:
     def fire(record: RequestRecord) -> None:
-        if record.source not in (Source.USERS, Source.ARRIVALS) or record.outcome == Outcome.CUT:
-            return
+        if record.source != Source.USERS or record.outcome == Outcome.CUT:
+            return  # the stream is not Locust's, and thousands of events a second are not free
         ok = record.outcome == Outcome.OK
         words = _WORDS.get(Outcome(record.outcome)) or f"{record.plugin or record.layer} error {record.code}"
         environment.events.request.fire(

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from locust import User, task
+from locust.exception import StopUser
 
 from janusload.janus.plugins.audiobridge import AudioBridge
 from janusload.load.stage import Stage
@@ -30,8 +31,7 @@ class JanusUser(User):  # type: ignore[misc]  # locust ships no types
         with self.stage.life(self.name):
             self.life()
         if self.stage.leaving.is_set():
-            # Locust stops a user only between two tasks: let it
-            self.stop()
+            raise StopUser
 
     def life(self) -> None:
         """One life, from connecting to the end."""
