@@ -6,7 +6,8 @@ The rules, first match first:
 2. Rungs are dead at the end, with the load off (or with it on and no answer of any kind arriving): the outermost dead
    rung says what is stuck. While answers arrive, however late, nothing is called stuck.
 3. Everything answers at the end, but there was a time of no answer at all, late ones included, while the WebSocket
-   answered its pings and the CPU was idle: stuck for that time.
+   answered its pings and the CPU was idle; or of no answer from one rung while those that wait in the same queue
+   answered, and that ended with the load still on: stuck for that time.
 4. Everything answers at the end and requests had timed out: overload.
 """
 
@@ -28,6 +29,12 @@ _PLUGIN_RUNGS = (Rung.AUDIOBRIDGE_SYNC, Rung.AUDIOBRIDGE_ASYNC)
 _PLUGIN = "audiobridge"
 _CORE_RUNGS = (Rung.PING, Rung.CREATE)
 _WEBSOCKET_RUNGS = (Rung.WS_UPGRADE, Rung.WS_PING)
+#: rungs that wait in the same queue as those they stand behind: if only they go unanswered, it is no queue
+_BEHIND: dict[Rung, tuple[Rung, ...]] = {
+    Rung.CREATE: (Rung.PING,),
+    Rung.AUDIOBRIDGE_SYNC: (Rung.PING, Rung.CREATE),
+    Rung.AUDIOBRIDGE_ASYNC: (Rung.PING, Rung.CREATE),
+}
 
 
 @dataclass(frozen=True)
@@ -181,13 +188,16 @@ def _was_stuck(ladder: dict[Rung, RungHistory], silences: Sequence[Silence], off
         if websocket is not None and websocket.first_streak(True) is None and tcp is not None and tcp.ends_alive:
             rule = f"for {seconds:.0f} s TCP connected but ws_ping and every request went unanswered"
             return _Finding(FailureKind.PROCESS_FROZEN, rule, since_ns=silence.begin_ns)
-    for rung in _PLUGIN_RUNGS:
+    for rung, outer_rungs in _BEHIND.items():
         for begin_ns, end_ns in ladder[rung].silences() if rung in ladder else []:
-            core = [ladder[outer].since(begin_ns).until(end_ns) for outer in _CORE_RUNGS if outer in ladder]
+            outer = [ladder[each].since(begin_ns).until(end_ns) for each in outer_rungs if each in ladder]
             under_load = off_ns is None or end_ns < off_ns
-            if under_load and core and all(len(h.alive) >= IN_A_ROW and h.alive.all() for h in core):
-                rule = f"for {(end_ns - begin_ns) / 1e9:.0f} s ping and create answered but {rung} did not"
-                return _Finding(FailureKind.PLUGIN_STUCK, rule, _PLUGIN, begin_ns)
+            if under_load and outer and all(len(h.alive) >= IN_A_ROW and h.alive.all() for h in outer):
+                answered = " and ".join(each for each in outer_rungs if each in ladder)
+                rule = f"for {(end_ns - begin_ns) / 1e9:.0f} s {answered} answered but {rung} did not"
+                if rung in _PLUGIN_RUNGS:
+                    return _Finding(FailureKind.PLUGIN_STUCK, rule, _PLUGIN, begin_ns)
+                return _Finding(FailureKind.CORE_STUCK, rule, since_ns=begin_ns)
     return None
 
 

@@ -42,7 +42,7 @@ def log_of(log: pd.DataFrame) -> dict[str, int] | None:
     """Lines of each category that the server logged; None if its log was not read."""
     if log.empty:
         return None
-    counts = log.groupby("category", observed=True)["count"].sum().sort_values(ascending=False)
+    counts = log.groupby("category", observed=True)["lines"].sum().sort_values(ascending=False)
     return {str(category): int(count) for category, count in counts.items() if count}
 
 
