@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 JANUSLOAD := $(VENV)/bin/janusload
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check demo lock clean
+.PHONY: help setup test browser check demo lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
@@ -14,10 +14,13 @@ help:  ## this list
 setup: $(INSTALLED)  ## everything that the tests and the demo need: .venv, and Debian's package janus
 	@$(JANUSLOAD) lab install
 
-test: setup  ## the tests
+test: setup browser  ## the tests
 	@$(PYTHON) -m pytest
 
-check: setup  ## lint, format, types, tests with coverage
+browser:  # the tests open the report in a real browser
+	@$(JANUSLOAD) lab install --tests
+
+check: setup browser  ## lint, format, types, tests with coverage
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy --strict -p janusload

@@ -63,7 +63,9 @@ def main(argv: list[str] | None = None) -> int:
         errors.print(f"janusload: {error}", markup=False, highlight=False, soft_wrap=True)
         folder = getattr(error, "folder", None)
         if folder is not None:
-            errors.print(f"report of what there was: {folder / 'report.html'}", markup=False, highlight=False)
+            errors.print(
+                f"report of what there was: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True
+            )
         return EXIT_ERROR
     except KeyboardInterrupt:
         errors.print("janusload: interrupted before the run began; nothing was left behind", markup=False)
@@ -105,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     lab = commands.add_parser("lab", help="the private Janus")
     lab_commands = lab.add_subparsers(required=True, metavar="COMMAND")
     install = lab_commands.add_parser("install", help="install the Debian package janus, and start nothing")
+    install.add_argument("--tests", action="store_true", help="also what the tests of janusload need (chromium)")
     install.set_defaults(command=_install)
     return parser
 
@@ -156,7 +159,9 @@ def _check(options: argparse.Namespace, console: Console) -> int:
 def _install(options: argparse.Namespace, console: Console) -> int:
     from janusload.lab import packages
 
-    packages.install(say=lambda words: console.print(words, markup=False, highlight=False, soft_wrap=True))
+    packages.install(
+        say=lambda words: console.print(words, markup=False, highlight=False, soft_wrap=True), tests=options.tests
+    )
     return EXIT_PASSED
 
 

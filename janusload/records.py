@@ -167,7 +167,7 @@ class LogRecord(NamedTuple):
 
     t_ns: int
     category: str
-    count: int
+    lines: int
 
 
 class HealthRecord(NamedTuple):

@@ -105,6 +105,10 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
         load = _LoadProcess(folder, lab.api_secret if lab is not None else api_secret)
         stack.callback(load.kill)
         failure = load.follow(tell, _watch(lab, writer), say)
+        if failure is not None and not load.begun:
+            # nothing was measured: a folder with an empty report would only be in the way of the next try
+            stack.callback(folder.remove)
+            raise (UsageError if load.usage else SurroundingsError)(failure)
         facts = {"leaks": _leaks(lab, load, folder)}
         meta = folder.read_meta()
         end = load.end or (f"failed: {failure}" if failure else "failed: the load process ended without a word")
@@ -112,8 +116,6 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
     with _signals_ignored():
         summary = summarize(folder)
     if failure is not None:
-        if load.usage:
-            raise UsageError(failure)
         raise RunFailed(failure, folder.path)
     return summary
 
@@ -129,11 +131,13 @@ class _LoadProcess:
     """`python -m janusload.load` and what it says.
 
     Attributes:
+        begun: whether the server was found fit and the run began.
         end: how it said that the run ended; None if it did not get to that.
         usage: whether its error was the person's to mend.
     """
 
     def __init__(self, folder: RunFolder, api_secret: str | None) -> None:
+        self.begun = False
         self.end: str | None = None
         self.usage = False
         self._folder = folder
@@ -213,6 +217,8 @@ class _LoadProcess:
         kind = message.get("type")
         if kind == "progress":
             tell(message)
+        elif kind == "begun":
+            self.begun = True
         elif kind == "end":
             self.end = message["end"]
         elif kind == "error":

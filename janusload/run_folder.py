@@ -97,6 +97,10 @@ class RunFolder:
             raise RunFolderError(f"{path} is no run folder: it has no meta.json")
         return cls(path)
 
+    def remove(self) -> None:
+        """Take the folder away with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
     @property
     def records(self) -> Path:
         return self.path / "records"

@@ -39,17 +39,18 @@ def at_once(request: dict[str, Any]) -> float:
 
 
 class Capacity:
-    """One server behind a queue: each `create` takes 1 / per_s seconds. The onset is at `per_s`, by construction."""
+    """One request thread behind a queue, as in Janus: each `create` takes it 1 / per_s seconds, the rest nothing.
+
+    The onset is at `per_s`, by construction.
+    """
 
     def __init__(self, per_s: float) -> None:
         self.service_s = 1 / per_s
         self.free_at = 0.0
 
     def __call__(self, request: dict[str, Any]) -> float:
-        if request["janus"] != "create":
-            return 0.0
         now = time.monotonic()
-        self.free_at = max(now, self.free_at) + self.service_s
+        self.free_at = max(now, self.free_at) + (self.service_s if request["janus"] == "create" else 0.0)
         return self.free_at - now
 
 

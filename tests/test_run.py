@@ -33,7 +33,7 @@ samples_per_step = 300
 shortest = "3 s"
 settle = "{settle}"
 [recovery]
-at_most = "10 s"
+at_most = "20 s"
 """
 
 
@@ -61,19 +61,19 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def test_a_known_onset_comes_out_in_the_right_step(tmp_path: Path) -> None:
-    # 150 creates a second is what it can; the queue behind it passes T = 1 s within the step at 300/s
+    # 150 creates a second is what it can; the queue behind it passes T = 1 s within the step at 240/s
     with FakeJanus(Capacity(150)) as janus:
-        done = janusload("run", scenario(tmp_path, 60, 100, 300, 400), "--host", janus.url, "--out", tmp_path / "run")
+        done = janusload("run", scenario(tmp_path, 60, 100, 240, 300), "--host", janus.url, "--out", tmp_path / "run")
         assert done.returncode == 0, done.stdout + done.stderr
         assert not janus.sessions, "late sessions were not destroyed"
     found = summary(tmp_path / "run")
     assert found["onset"]["status"] == "found"
     good, bad = found["onset"]["load_bracket"]
-    assert good == pytest.approx(100, rel=0.03) and bad == pytest.approx(300, rel=0.03)
+    assert good == pytest.approx(100, rel=0.03) and bad == pytest.approx(240, rel=0.03)
     assert good <= found["onset"]["load"] <= bad
     assert found["onset"]["timeout_s"] == 1.0
     assert found["failure"]["kind"] == "overload"
-    assert 0 <= found["failure"]["recovered_after_s"] < 10
+    assert 0 <= found["failure"]["recovered_after_s"] < 20
     assert found["generator"]["valid"] is True, found["generator"]
     assert found["headline"] in done.stdout.replace("\n", " ")
     assert str(tmp_path / "run" / "report.html") in done.stdout.replace("\n", "")

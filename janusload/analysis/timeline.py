@@ -65,11 +65,28 @@ def timeline_of(
         p50_ms=p50,
         p95_ms=p95,
         outcomes=_outcomes(axis, slots, attempts),
-        server_cpu_percent=_means(axis, server_slots, server["cpu_percent"]),
-        server_rss_mb=_means(axis, server_slots, server["rss_bytes"], 1e-6),
+        server_cpu_percent=_carried(axis, _means(axis, server_slots, server["cpu_percent"])),
+        server_rss_mb=_carried(axis, _means(axis, server_slots, server["rss_bytes"], 1e-6)),
         rungs=_rungs(axis, probe),
         markers=_markers(axis, marker),
     )
+
+
+#: a reading of the server is taken once a second; it stands for the bins until the next, but not past a missing one
+_READING_LASTS_S = 1.9
+
+
+def _carried(axis: Axis, means: list[float | None] | None) -> list[float | None] | None:
+    """Readings carried into the bins between them."""
+    if means is None:
+        return None
+    reach = int(_READING_LASTS_S * 1e9 // axis.width_ns)
+    carried: list[float | None] = []
+    age, last = 0, None
+    for value in means:
+        age, last = (0, value) if value is not None else (age + 1, last)
+        carried.append(last if age <= reach else None)
+    return carried
 
 
 def _quantiles(

@@ -23,6 +23,8 @@ Say = Callable[[str], None]
 
 #: program that the lab needs -> Debian package that has it
 NEEDED = {"janus": "janus", "ip": "iproute2"}
+#: the tests open the report in a real browser
+NEEDED_BY_TESTS = {"chromium": "chromium"}
 
 _ASIDE = ".before-janusload"
 _SIGNATURE = "put here by janusload"
@@ -64,22 +66,24 @@ def this_machine() -> Machine:
     return Machine(run=run_to_end, which=which, is_root=os.geteuid() == 0)
 
 
-def missing(machine: Machine) -> list[str]:
+def missing(machine: Machine, *, tests: bool = False) -> list[str]:
     """The packages that `install` would install."""
-    return [package for program, package in NEEDED.items() if machine.which(program) is None]
+    wanted = NEEDED | NEEDED_BY_TESTS if tests else NEEDED
+    return [package for program, package in wanted.items() if machine.which(program) is None]
 
 
-def install(say: Say, machine: Machine | None = None) -> list[str]:
+def install(say: Say, machine: Machine | None = None, *, tests: bool = False) -> list[str]:
     """Install what is missing with apt-get, as root or through sudo; returns the packages, none if all was there.
 
     Args:
         say: gets one sentence before each thing that changes the machine.
+        tests: also what only this project's tests need.
 
     Raises:
         LabError: neither root nor sudo, no apt-get, or it failed.
     """
     machine = machine or this_machine()
-    packages = missing(machine)
+    packages = missing(machine, tests=tests)
     if not packages:
         return []
     names = " and ".join(packages)

@@ -86,7 +86,8 @@ def _perform(scenario: Scenario, folder: RunFolder, stage: Stage, announce: Anno
     recorder = stage.recorder
     needs_bridge = bool(scenario.users)
     info = stage.check_server(["janus.plugin.audiobridge"] if needs_bridge else [])
-    folder.write_meta(server=info, clock={"monotonic_ns": time.monotonic_ns(), "utc": _utc()})
+    announce({"type": "begun"})
+    folder.write_meta(server=_facts_of(info), clock={"monotonic_ns": time.monotonic_ns(), "utc": _utc()})
     recorder.start()
     if scenario.users:
         stage.engine.start()
@@ -146,12 +147,25 @@ def _perform(scenario: Scenario, folder: RunFolder, stage: Stage, announce: Anno
         )
         stack.callback(ladder.stop)
         ladder.start()
-        # A full collection over all that was imported takes tens of milliseconds, in which nothing leaves or is stamped.
+        # A full collection over all that was imported takes tens of milliseconds; nothing leaves in them.
         gc.collect()
         gc.freeze()
         end = conductor.run()
         gevent.sleep(0.2)  # what was destroyed on the way out is on its way
     return end
+
+
+def _facts_of(info: dict[str, object]) -> dict[str, object]:
+    """What Janus says of itself, without the prose about each plugin: names and versions are enough to do it again."""
+    facts = {key: value for key, value in info.items() if key not in ("janus", "transaction")}
+    for kind in ("plugins", "transports", "events", "loggers"):
+        entries = facts.get(kind)
+        if isinstance(entries, dict):
+            facts[kind] = {
+                name: entry.get("version_string") if isinstance(entry, dict) else None
+                for name, entry in entries.items()
+            }
+    return facts
 
 
 def _media_workers(scenario: Scenario) -> int:

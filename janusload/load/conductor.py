@@ -80,6 +80,7 @@ class Conductor:
         self._announce = announce
         self._stop_wanted = False
         self._good: dict[str, list[ProbeRecord]] = {}
+        self._count_from_ns = 0
 
     @property
     def recorder(self) -> Recorder:
@@ -93,6 +94,8 @@ class Conductor:
         """To be called with every answer of the ladder."""
         self.progress.rungs[record.rung] = record.ok
         row = self._good.setdefault(record.rung, [])
+        if record.due_ns < self._count_from_ns:
+            return
         if record.ok:
             row.append(record)
         else:
@@ -179,7 +182,7 @@ class Conductor:
 
     def _recover(self) -> None:
         self._good.clear()
-        off_ns = self._phase("recovery")
+        off_ns = self._count_from_ns = self._phase("recovery")
         at_most_s = self.scenario.recovery.at_most
         left_users = False
         deciding = [Rung.PING, Rung.CREATE]

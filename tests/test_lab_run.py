@@ -1,0 +1,118 @@
+"""`janusload run --lab` on the real Janus: real ICE, DTLS and SRTP, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from janusload.lab import Lab
+
+ROOT = Path(__file__).parent.parent
+LOCUST = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfiles" / "audiobridge.py")]
+ROOM = ["--janus-room", "4321", "--janus-make-room"]
+
+
+def janusload(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "janusload", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        cwd=ROOT,
+        env={**os.environ, **(env or {})},
+        check=False,
+    )
+
+
+def processes_under(text: str) -> list[str]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = " ".join(process.info["cmdline"] or [])
+        if text in words:
+            found.append(words)
+    return found
+
+
+@pytest.mark.lab
+def test_smoke_talks_mutes_records_and_leaves_nothing(tmp_path: Path) -> None:
+    links = {link for link in os.listdir("/sys/class/net")}
+    done = janusload("run", ROOT / "scenarios" / "smoke.toml", "--lab", "--out", tmp_path / "run")
+    assert "Traceback" not in done.stdout + done.stderr + (tmp_path / "run" / "load.log").read_text()
+    found = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert found["media"]["participants"] == 2, done.stdout
+    assert found["media"]["failed"] == 0 and found["media"]["silent"] == 0
+    assert found["leaks"] == {"sessions": 0, "processes": 0}
+    assert found["failure"]["kind"] == "none"
+    assert found["server"]["version"] == "1.1.2"
+    requests = found["requests"]
+    for name in (
+        "ws.connect",
+        "janus.create",
+        "janus.attach",
+        "audiobridge.join",
+        "audiobridge.configure",
+        "audiobridge.leave",
+        "janus.hangup",
+        "janus.detach",
+        "janus.destroy",
+    ):
+        assert requests[name]["outcomes"].get("ok", 0) >= 2, name
+        assert "api_error" not in requests[name]["outcomes"], (name, requests[name])
+    log = (tmp_path / "run" / "janus.log").read_text(errors="replace")
+    recorded = [int(size) for size in re.findall(r"File is (\d+) bytes: .*janusload-talker", log)]
+    # 50 packets a second at 10 + 12 + 8 bytes and more for two seconds or so, half of it muted
+    assert len(recorded) >= 2 and min(recorded) > 2000, "the participants were not recorded"
+    assert processes_under(str(tmp_path)) == []
+    assert set(os.listdir("/sys/class/net")) <= links
+
+
+@pytest.mark.lab
+def test_janus_not_installed(tmp_path: Path) -> None:
+    bare = tmp_path / "bin"
+    bare.mkdir()
+    done = janusload(
+        "run", ROOT / "scenarios" / "smoke.toml", "--lab", "--out", tmp_path / "run", env={"PATH": str(bare)}
+    )
+    assert done.returncode == 1
+    assert "janusload lab install" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.lab
+def test_locust_runs_the_same_users_headless(lab: Lab, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*LOCUST, "--host", lab.url, "--headless", "-u", "3", "-r", "3", "-t", "6s", *ROOM, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    start = done.stdout.index("[")
+    stats = {entry["name"]: entry for entry in json.loads(done.stdout[start:])}
+    for name in ("audiobridge.join", "audiobridge.leave", "janus.destroy"):
+        assert stats[name]["num_requests"] == 3 and stats[name]["num_failures"] == 0, stats
+    assert lab.sessions() == 0
+
+
+def test_locust_says_clearly_that_the_host_is_unreachable() -> None:
+    done = subprocess.run(
+        [*LOCUST, "--host", "ws://127.0.0.1:1", "--headless", "-u", "1", "-t", "5s"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "ws://127.0.0.1:1: connection refused" in done.stderr
+    assert "Traceback" not in done.stderr
