@@ -84,4 +84,5 @@ def _give_up(environment: Environment, error: JanusloadError) -> None:
     # Locust's own log is what a person at its command line or web UI reads
     log.error("%s", error)
     environment.process_exit_code = 2 if isinstance(error, UsageError) else 1
-    gevent.spawn(environment.runner.quit)
+    # in the web UI the person can mend the address and try again
+    gevent.spawn(environment.runner.stop if environment.web_ui else environment.runner.quit)

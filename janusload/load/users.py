@@ -22,9 +22,16 @@ class JanusUser(User):  # type: ignore[misc]  # locust ships no types
 
     def __init__(self, environment: object) -> None:
         super().__init__(environment)
-        self.stage: Stage = environment.janusload  # type: ignore[attr-defined]  # set by load/environment.py
+        # None where the test could not begin: Locust spawns users all the same before it quits
+        self._stage: Stage | None = getattr(environment, "janusload", None)
         number = next(_numbers.setdefault(self.group, itertools.count(1)))
         self.name = f"{self.group}-{number}"
+
+    @property
+    def stage(self) -> Stage:
+        if self._stage is None:
+            raise StopUser
+        return self._stage
 
     @task  # type: ignore[untyped-decorator]  # locust ships no types
     def live(self) -> None:
