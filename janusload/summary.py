@@ -109,6 +109,9 @@ class Onset(_Part):
         load_bracket: (highest load credibly below p0, lowest credibly above); an open end is None.
         latency_ms: latency at the onset (point 5 of measurement.md section 3).
         bracket_ms: the deciding quantile (p95 unless said otherwise) at both ends of the bracket.
+        load_ci95: 95 % interval of `load`; that of the latency stands with each quantile.
+        share_without_onset: share of the bootstrap's replicates of this run that have no such bracket. The intervals
+            are of the others.
         explanation: one sentence about what the status means here and what would help.
     """
 
@@ -125,6 +128,24 @@ class Onset(_Part):
     bracket_ms: tuple[Quantile | None, Quantile | None] | None = None
     samples_per_step: int | None = None
     rate_upper: Share | None = None
+    load_ci95: tuple[float, float] | None = None
+    share_without_onset: Share | None = None
+
+
+class VirtualTimeout(_Part):
+    """What the same run would have shown with a shorter timeout (measurement.md section 3, point 7).
+
+    Attributes:
+        latency_ms: the deciding quantile at the onset under this timeout, as `Onset.latency_ms` has it.
+        rates: timeout rate of each step that took part in the onset, in the order of load.
+    """
+
+    timeout_s: float
+    status: OnsetStatus
+    load_bracket: tuple[float | None, float | None] | None = None
+    load: float | None = None
+    latency_ms: Quantile | None = None
+    rates: list[Share] = []
 
 
 class Failure(_Part):
@@ -221,7 +242,11 @@ class Threshold(_Part):
 
 
 class RunFacts(_Part):
-    """Enough to do it again."""
+    """Enough to do it again.
+
+    Attributes:
+        unread_bytes: record file -> bytes of it that could not be read: the half batch of a crash, or damage.
+    """
 
     name: str
     asks: str | None = None
@@ -236,6 +261,7 @@ class RunFacts(_Part):
     server_info: dict[str, Any] = {}
     lab: dict[str, Any] | None = None
     seed: int | None = None
+    unread_bytes: dict[str, int] = {}
 
 
 class Timeline(_Part):
@@ -261,13 +287,21 @@ class Timeline(_Part):
 
 
 class Summary(_Part):
-    """What `summary.json` holds."""
+    """What `summary.json` holds.
+
+    Attributes:
+        onset_by_latency: the same rule with attempts ordered by how slow the ladder's `ping` was just before them, in
+            bins of equal count; its load is that latency in ms. Where both agree, load is the cause.
+        sweep: virtual timeouts, ascending; the last is T.
+    """
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     verdict: Verdict
     headline: str
     run: RunFacts
     onset: Onset
+    onset_by_latency: Onset | None = None
+    sweep: list[VirtualTimeout] = []
     failure: Failure
     steps: list[Step]
     requests: dict[str, RequestSummary]

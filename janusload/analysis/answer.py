@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from janusload.analysis.bootstrap import Intervals, StepSample, bootstrap
 from janusload.analysis.censored import km_quantiles
 from janusload.analysis.onset import Bracket, attempts_missing, attempts_needed, between, locate, position
 from janusload.analysis.plan import Plan
@@ -15,7 +16,15 @@ from janusload.analysis.wording import figure, percent
 from janusload.summary import Onset, OnsetStatus, Quantile, Quantiles
 
 
-def onset_of(part: Sequence[Measured], stopped: Measured | None, plan: Plan, timeout_s: float, planned: int) -> Onset:
+def onset_of(
+    part: Sequence[Measured],
+    stopped: Measured | None,
+    plan: Plan,
+    timeout_s: float,
+    planned: int = 0,
+    *,
+    intervals: bool = True,
+) -> Onset:
     """Find the onset.
 
     Args:
@@ -23,6 +32,7 @@ def onset_of(part: Sequence[Measured], stopped: Measured | None, plan: Plan, tim
         stopped: the step at which the analysis had to stop, None if it had not.
         timeout_s: T.
         planned: how many steps the scenario has; 0 if that is not known.
+        intervals: whether to compute the intervals too, which takes most of the time.
     """
     bracket = locate([step.attempts for step in part], [step.timeouts for step in part], plan.rule)
     good = None if bracket.good is None else part[bracket.good]
@@ -31,6 +41,10 @@ def onset_of(part: Sequence[Measured], stopped: Measured | None, plan: Plan, tim
     latency, load = _point(part, bracket, plan, timeout_s)
     if bad is None and good is not None:
         latency = _as_lower_bounds(good, timeout_s)
+    spread = None
+    if intervals and load is not None:
+        spread = _spread(part, plan, timeout_s)
+        latency = _with_intervals(latency, spread)
     decided = [step for step in (good, bad) if step is not None] or list(part)
     return Onset(
         status=status,
@@ -46,6 +60,8 @@ def onset_of(part: Sequence[Measured], stopped: Measured | None, plan: Plan, tim
         bracket_ms=(_deciding(good, plan, timeout_s), _deciding(bad, plan, timeout_s)) if good or bad else None,
         samples_per_step=min((step.attempts for step in decided), default=None),
         rate_upper=float(bracket.upper[-1]) if part and bad is None else None,
+        load_ci95=None if spread is None else spread.load,
+        share_without_onset=None if spread is None else spread.without,
     )
 
 
@@ -111,6 +127,24 @@ def _point(
         for a, b in zip(low, high, strict=True)
     ]
     return named(points), between(good.achieved, bad.achieved, share)
+
+
+def _spread(part: Sequence[Measured], plan: Plan, timeout_s: float) -> Intervals:
+    samples = [StepSample(step.achieved, step.due_ns, step.wait_s, step.timed_out) for step in part]
+    return bootstrap(samples, plan.rule, timeout_s, SHOWN)
+
+
+def _with_intervals(latency: Quantiles | None, spread: Intervals) -> Quantiles | None:
+    if latency is None or spread.latency_s is None:
+        return latency
+    points = (latency.p50, latency.p95, latency.p99)
+    return named(
+        [
+            point.model_copy(update={"ci95": (max(0.0, low * 1000), max(0.0, high * 1000))})
+            for point, (low, high) in zip(points, spread.latency_s, strict=True)
+            if point is not None
+        ]
+    )
 
 
 def _as_lower_bounds(good: Measured, timeout_s: float) -> Quantiles:

@@ -19,11 +19,13 @@ from janusload.analysis.headline import headline
 from janusload.analysis.media import flow_of, media_of
 from janusload.analysis.onset import locate
 from janusload.analysis.plan import Plan, part, plan_of
+from janusload.analysis.prevailing import by_latency
 from janusload.analysis.requests import requests_of
 from janusload.analysis.server import cpu_limit_percent, log_of, server_of
 from janusload.analysis.steps import Measured, Obstacle, Surroundings, as_steps, measure, taking_part
+from janusload.analysis.sweep import sweep_of
 from janusload.analysis.timeline import axis_of, timeline_of
-from janusload.analysis.windows import windows_of
+from janusload.analysis.windows import bins_of_equal_count, windows_of
 from janusload.records import Source
 from janusload.run_folder import RunFolder
 from janusload.summary import Failure, Leaks, Onset, OnsetStatus, RunFacts, Summary, Verdict
@@ -40,24 +42,27 @@ def summarize(folder: RunFolder) -> Summary:
     meta = folder.read_meta()
     plan = plan_of(meta)
     frames = read_frames(folder)
-    attempts = under_test(frames["request"], plan.request)
+    attempts, ramp = bins_of_equal_count(under_test(frames["request"], plan.request), frames["marker"])
     begin_ns, last_ns = _extent(frames, plan)
     timeout_s = plan.timeout_s or max(attempts.timeouts_s, default=_DEFAULT_TIMEOUT_S)
     flow = flow_of(frames["media"])
     connects = attempts_of(frames["request"], "ws.connect", Source.ARRIVALS)
     around = Surroundings(frames["health"], frames["server"], connects, flow)
-    windows = windows_of(frames["marker"], plan.settling_s(timeout_s), attempts)
+    windows = ramp or windows_of(frames["marker"], plan.settling_s(timeout_s), attempts)
     measured = measure(windows, attempts, plan, timeout_s, around)
     taken, stopped = taking_part(measured)
     onset = _onset(attempts, measured, taken, stopped, plan, timeout_s, len(part(meta, "analysis").get("steps") or []))
+    answered = len(attempts.timeouts_s) == 1 and bool(taken)
     failure = _failure(frames, attempts, taken, stopped, plan, timeout_s, (begin_ns, last_ns), meta)
     if folder.evidence.is_dir() and any(folder.evidence.iterdir()):
         failure = failure.model_copy(update={"evidence": folder.evidence.name})
     return Summary(
         verdict=_verdict(onset),
         headline=headline(onset, failure, plan),
-        run=_facts(folder, meta, plan, (last_ns - begin_ns) / 1e9),
+        run=_facts(folder, meta, plan, (last_ns - begin_ns) / 1e9, frames.unread_bytes),
         onset=onset,
+        onset_by_latency=by_latency(frames["probe"], attempts, taken, plan, timeout_s) if answered else None,
+        sweep=sweep_of(taken, stopped, plan, timeout_s) if answered else [],
         failure=failure,
         steps=as_steps(measured, taken, plan.rule, begin_ns, timeout_s),
         requests=requests_of(frames["request"]),
@@ -170,7 +175,9 @@ def _verdict(onset: Onset) -> Verdict:
     return Verdict.PASSED
 
 
-def _facts(folder: RunFolder, meta: Mapping[str, Any], plan: Plan, duration_s: float) -> RunFacts:
+def _facts(
+    folder: RunFolder, meta: Mapping[str, Any], plan: Plan, duration_s: float, unread_bytes: dict[str, int]
+) -> RunFacts:
     run, scenario = part(meta, "run"), part(meta, "scenario")
     seed = meta.get("seed")
     return RunFacts(
@@ -187,6 +194,7 @@ def _facts(folder: RunFolder, meta: Mapping[str, Any], plan: Plan, duration_s: f
         server_info=part(meta, "server"),
         lab=part(meta, "lab") or None,
         seed=seed if isinstance(seed, int) else None,
+        unread_bytes=unread_bytes,
     )
 
 

@@ -34,7 +34,7 @@ def km_quantiles(
         times: shape (n,), seconds until the answer or until nobody waited any longer.
         observed: shape (n,), whether there was an answer at that time.
         quantiles: shape (m,), each in (0, 1).
-        horizon: up to where every attempt was followed (T). A bound is never claimed beyond it on the strength of the
+        horizon: up to where every attempt was followed (T). A bound is not claimed beyond it on the strength of the
             few attempts that happened to be followed longer.
 
     Returns:
@@ -45,13 +45,15 @@ def km_quantiles(
     wanted = np.atleast_1d(np.asarray(quantiles, np.float64))
     events = np.sort(times[observed])
     withdrawn = np.sort(times[~observed])
-    last = float(events[-1]) if events.size else 0.0
-    followed = max(last, float(withdrawn[-1])) if withdrawn.size else last
-    bound = followed if horizon is None else max(last, min(followed, horizon))
+    followed = float(times.max())
+    bound = followed if horizon is None else min(followed, horizon)
     # At equal times an answer counts before a withdrawal, as is usual; ties of answers multiply out.
     left = events.size - np.arange(events.size) + withdrawn.size - np.searchsorted(withdrawn, events, side="left")
     survival = np.cumprod(1.0 - 1.0 / left)
     at = np.searchsorted(-survival, -(1.0 - wanted) - _ROUNDING, side="left")
+    reached = at[at < events.size]
+    if reached.size:
+        bound = max(bound, float(events[reached.max()]))  # a higher quantile is at least the lower one that was seen
     return [CensoredQuantile(float(events[i]), False) if i < events.size else CensoredQuantile(bound, True) for i in at]
 
 

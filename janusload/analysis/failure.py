@@ -22,6 +22,7 @@ import pandas as pd
 from janusload.analysis.attempts import Attempts
 from janusload.analysis.ladder import IN_A_ROW, RungHistory, ladder_of
 from janusload.analysis.silence import Silence, least_silence_s, silences_of
+from janusload.analysis.wording import seconds_after
 from janusload.records import MarkerKind, Rung
 from janusload.summary import Failure, FailureKind
 
@@ -251,7 +252,7 @@ def _recovery_words(kind: FailureKind, recovered_s: float | None, off_ns: int | 
     if kind in (FailureKind.NONE, FailureKind.CRASHED):
         return ""
     if recovered_s is not None:
-        return f"; back {recovered_s:.1f} s after the load went off"
+        return f"; back {seconds_after(recovered_s)} the load went off"
     if off_ns is None:
         return ""
     return "; not back by the end of the recovery leg" if watched else "; no ladder watched whether it came back"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from janusload.analysis.plan import Plan
-from janusload.analysis.wording import bound, duration_range, figure, load_range, percent
-from janusload.summary import Failure, FailureKind, Onset, OnsetStatus, Quantile, Quantiles
+from janusload.analysis.quantiles import deciding
+from janusload.analysis.wording import AT_ONCE_S, bound, duration_range, figure, load_range, percent
+from janusload.summary import Failure, FailureKind, Onset, OnsetStatus, Quantile
 
 _KINDS = {
     FailureKind.OVERLOAD: "Overload",
@@ -68,7 +69,7 @@ def _latency(onset: Onset) -> str:
 
 
 def _tail(onset: Onset) -> str:
-    shown = _deciding(onset.latency_ms, onset)
+    shown = deciding(onset.latency_ms, onset.quantile)
     return _at(shown.model_copy(update={"at_least": False}) if shown else None, onset, "where the")
 
 
@@ -80,12 +81,6 @@ def _at(quantile: Quantile | None, onset: Onset, article: str) -> str:
     return f", {article} {_quantile_name(onset)} latency is {bound(quantile)}"
 
 
-def _deciding(quantiles: Quantiles | None, onset: Onset) -> Quantile | None:
-    if quantiles is None:
-        return None
-    return {0.5: quantiles.p50, 0.95: quantiles.p95, 0.99: quantiles.p99}.get(onset.quantile, quantiles.p95)
-
-
 def _quantile_name(onset: Onset) -> str:
     return f"p{100 * onset.quantile:g}"
 
@@ -95,8 +90,8 @@ def _condition(onset: Onset) -> str:
     words = [f"T = {onset.timeout_s:g} s"]
     if onset.samples_per_step:
         words.append(f"{onset.samples_per_step:,} samples a step")
-    shown = _deciding(onset.latency_ms, onset)
-    if shown is not None and shown.ci95 is not None:
+    shown = deciding(onset.latency_ms, onset.quantile)
+    if shown is not None and shown.ci95 is not None and not shown.at_least:
         low, high = (Quantile(value=value) for value in shown.ci95)
         words.append(f"95 % interval {duration_range(low, high)}")
     if onset.status is OnsetStatus.NO_ONSET and onset.rate_upper is not None:
@@ -113,6 +108,8 @@ def _failure(failure: Failure) -> str:
     if failure.kind in (FailureKind.CRASHED, FailureKind.GENERATOR_LIMITED):
         return f" {words}."
     if failure.recovered_after_s is not None:
+        if failure.recovered_after_s < AT_ONCE_S:
+            return f" {words}: back at once when the load went off."
         return f" {words}: back after {failure.recovered_after_s:.1f} s."
     return f" {words}: not seen to come back."
 

@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from janusload.analysis.censored import FloatArray, isotonic, one_sided_z, wilson_bounds
 
@@ -57,15 +57,46 @@ def locate(attempts: ArrayLike, timeouts: ArrayLike, rule: Rule) -> Bracket:
     x = np.asarray(timeouts, np.float64)
     if n.size == 0:
         return Bracket(None, None, False, n, n)
-    z_bad = one_sided_z(rule.alpha / n.size)
-    lower, _ = wilson_bounds(x, n, z_bad)
-    _, upper = wilson_bounds(x, n, one_sided_z(rule.alpha))
-    with_next, _ = wilson_bounds(x + np.append(x[1:], 0), n + np.append(n[1:], 0), z_bad)
-    bad_steps = np.flatnonzero((lower > rule.p0) & (with_next > rule.p0))
-    bad = int(bad_steps[0]) if bad_steps.size else None
-    good_steps = np.flatnonzero(upper[:bad] < rule.p0)
-    good = int(good_steps[-1]) if good_steps.size else None
-    return Bracket(good, bad, bad is not None and bad < n.size - 1, lower, upper)
+    found = locate_all(n[np.newaxis], x[np.newaxis], rule)
+    good, bad = (int(each[0]) if each[0] >= 0 else None for each in (found.good, found.bad))
+    confirmed = bad is not None and bad < n.size - 1
+    return Bracket(good, bad, confirmed, found.lower[0], found.upper[0])
+
+
+class Brackets(NamedTuple):
+    """What the counts of many runs of the same steps say.
+
+    Attributes:
+        good, bad: shape (r,), the indices of G and K; -1 without one.
+        lower, upper: shape (r, m), the Wilson bounds that decided.
+    """
+
+    good: NDArray[np.int64]
+    bad: NDArray[np.int64]
+    lower: FloatArray
+    upper: FloatArray
+
+
+def locate_all(attempts: FloatArray, timeouts: FloatArray, rule: Rule) -> Brackets:
+    """`locate` for many runs at once.
+
+    Args:
+        attempts, timeouts: shape (r, m) with m > 0, the counts of m steps in the order of load.
+    """
+    steps = attempts.shape[1]
+    z_bad = one_sided_z(rule.alpha / steps)
+    lower, _ = wilson_bounds(timeouts, attempts, z_bad)
+    _, upper = wilson_bounds(timeouts, attempts, one_sided_z(rule.alpha))
+    nothing = np.zeros((attempts.shape[0], 1))
+    with_next, _ = wilson_bounds(
+        timeouts + np.hstack((timeouts[:, 1:], nothing)), attempts + np.hstack((attempts[:, 1:], nothing)), z_bad
+    )
+    is_bad = (lower > rule.p0) & (with_next > rule.p0)
+    bad = np.where(is_bad.any(axis=1), is_bad.argmax(axis=1), -1)
+    below = np.arange(steps) < np.where(bad < 0, steps, bad)[:, np.newaxis]
+    is_good = (upper < rule.p0) & below
+    good = np.where(is_good.any(axis=1), steps - 1 - is_good[:, ::-1].argmax(axis=1), -1)
+    return Brackets(good, bad, lower, upper)
 
 
 def position(attempts: ArrayLike, timeouts: ArrayLike, good: int, bad: int, p0: float) -> float:

@@ -43,3 +43,10 @@ def spread(values_ms: pd.Series[float]) -> Quantiles | None:
     known = np.asarray(values_ms.dropna(), np.float64)
     found = km_quantiles(known, np.ones(known.shape, np.bool_), SHOWN)
     return None if found is None else named([Quantile(value=max(0.0, quantile.value)) for quantile in found])
+
+
+def deciding(quantiles: Quantiles | None, quantile: float) -> Quantile | None:
+    """The quantile by which the onset is told; p95 if it is none of those shown."""
+    if quantiles is None:
+        return None
+    return {0.5: quantiles.p50, 0.95: quantiles.p95, 0.99: quantiles.p99}.get(quantile, quantiles.p95)

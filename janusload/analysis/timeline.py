@@ -19,6 +19,8 @@ from janusload.summary import Timeline
 MOST_BINS = 600
 _WIDTHS_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 _MOST_MARKERS = 200
+#: a reading of the server is taken once a second; it stands for the bins until the next, but not past a missing one
+_READING_LASTS_S = 1.9
 
 
 class Axis(NamedTuple):
@@ -70,10 +72,6 @@ def timeline_of(
         rungs=_rungs(axis, probe),
         markers=_markers(axis, marker),
     )
-
-
-#: a reading of the server is taken once a second; it stands for the bins until the next, but not past a missing one
-_READING_LASTS_S = 1.9
 
 
 def _carried(axis: Axis, means: list[float | None] | None) -> list[float | None] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -65,3 +66,33 @@ def windows_of(marker: pd.DataFrame, settle_s: float, attempts: Attempts) -> lis
             )
         )
     return windows
+
+
+_PER_BIN = 600
+_MOST_BINS = 40
+
+
+def bins_of_equal_count(attempts: Attempts, marker: pd.DataFrame) -> tuple[Attempts, list[Window]]:
+    """Cut a run that has no steps (a ramp, a soak, a run of Locust's own shapes) into bins of equal count.
+
+    Returns:
+        The attempts with their bin for a step, and the bins; the attempts as they were and no bins if there are steps
+        or no attempts.
+    """
+    if not len(attempts) or (marker["kind"] == MarkerKind.STEP_BEGIN).any():
+        return attempts, []
+    order = np.argsort(attempts.due_ns, kind="stable")
+    count = int(np.clip(len(attempts) // _PER_BIN, 1, _MOST_BINS))
+    edges = np.linspace(0, len(attempts), count + 1).astype(np.int64)
+    step = np.empty(len(attempts), np.int32)
+    step[order] = np.repeat(np.arange(count, dtype=np.int32), np.diff(edges))
+    moments = attempts.due_ns[order]
+    # a bin ends where the next one begins; the last one as long after its last attempt as they are apart
+    ends = np.append(moments[edges[1:-1]], moments[-1] + (moments[-1] - moments[0]) // max(1, len(moments) - 1) + 1)
+    windows = []
+    for at in range(count):
+        begin_ns, end_ns = int(moments[edges[at]]), int(ends[at])
+        made = int(edges[at + 1] - edges[at])
+        offered = made / max(1e-9, (end_ns - begin_ns) / 1e9)
+        windows.append(Window(at, offered, begin_ns, begin_ns, max(end_ns, begin_ns + 1), None))
+    return replace(attempts, step=step), windows

@@ -6,6 +6,14 @@ import math
 
 from janusload.summary import Quantile
 
+#: what would be written as 0.0 s
+AT_ONCE_S = 0.05
+
+
+def seconds_after(seconds: float) -> str:
+    """How long after something: `2.4 s after`, `as soon as`."""
+    return "as soon as" if seconds < AT_ONCE_S else f"{seconds:.1f} s after"
+
 
 def figure(value: float, digits: int = 3) -> str:
     """A number to so many significant digits, whole from there up: 181.7 -> 182, 0.01234 -> 0.0123."""

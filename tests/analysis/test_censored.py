@@ -75,9 +75,10 @@ def test_no_bound_is_claimed_beyond_the_horizon() -> None:
     assert km_quantiles(times, observed, (0.5,)) == [(7.5, True)]
 
 
-def test_a_bound_is_not_below_what_was_seen() -> None:
-    times, observed = np.array([0.1, 2.4, 2.0, 2.6]), np.array([True, True, False, False])
-    assert km_quantiles(times, observed, (0.9,), horizon=2.0) == [(2.4, True)]
+def test_a_bound_is_not_below_a_lower_quantile_that_was_seen() -> None:
+    times, observed = np.array([0.1, 2.4, 2.0, 2.6]), np.array([True, True, False, False])  # some left late
+    assert km_quantiles(times, observed, (0.9,), horizon=2.0) == [(2.0, True)]
+    assert km_quantiles(times, observed, (0.6, 0.9), horizon=2.0) == [(2.4, False), (2.4, True)]
 
 
 def test_nothing_but_timeouts_and_nothing_at_all() -> None:

@@ -66,8 +66,9 @@ def test_server_and_rungs(tmp_path: Path) -> None:
     rungs = {Rung.PING: lambda t_s: not 20 <= t_s < 25, Rung.TCP: lambda _t_s: True}
     timeline = timeline_of(tmp_path, extra=readings, rungs=rungs)
     assert timeline.server_cpu_percent is not None and timeline.server_cpu_percent[20] == 20.0
-    assert timeline.server_cpu_percent[21] is None and timeline.server_cpu_percent[-1] is None
-    assert timeline.server_rss_mb is not None and timeline.server_rss_mb[20] == 50.0
+    assert timeline.server_cpu_percent[21] == 20.0  # a reading stands for the time until the next
+    assert timeline.server_cpu_percent[121] == 118.0 and timeline.server_cpu_percent[122] is None
+    assert timeline.server_rss_mb is not None and timeline.server_rss_mb[20] == pytest.approx(50.0)
     assert timeline.rungs["ping"][39] is True and timeline.rungs["ping"][41] is False
     assert timeline.rungs["ping"][40] is None and set(timeline.rungs["tcp"]) == {True, None}
 

@@ -25,7 +25,15 @@ def test_a_figure_is_within_half_a_percent(value: float) -> None:
 
 @pytest.mark.parametrize(
     ("ms", "words"),
-    [(1310, "1.3 s"), (996, "1 s"), (994.2, "994 ms"), (40.2, "40 ms"), (0.43, "0.43 ms"), (25_000, "25 s"), (0, "0 ms")],
+    [
+        (1310, "1.3 s"),
+        (996, "1 s"),
+        (994.2, "994 ms"),
+        (40.2, "40 ms"),
+        (0.43, "0.43 ms"),
+        (25_000, "25 s"),
+        (0, "0 ms"),
+    ],
 )
 def test_duration(ms: float, words: str) -> None:
     assert duration(ms) == words

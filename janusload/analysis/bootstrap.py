@@ -1,0 +1,163 @@
+"""How far the onset would wander if the run were repeated: a block bootstrap inside the steps.
+
+Stalls come in bursts, so neighbouring attempts tell nearly the same and resampling single ones would promise too much
+(Künsch 1989). Whole blocks of at least 2 T are drawn instead, from anywhere in the step, its end joined to its
+beginning (Politis and Romano 1992). A replicate is never built: a step is cut into short cells, and each replicate is
+a vector of how often each cell was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from janusload.analysis.censored import BoolArray, FloatArray
+from janusload.analysis.onset import Rule, between, locate_all, position
+
+REPLICATES = 1000
+SEED = 20_261_122
+
+_BLOCK_TIMEOUTS = 2.0  # a block lasts so many T
+_CELLS_PER_BLOCK = 4
+_MOST_CELLS = 1200
+_MOST_TIMES = 2048  # distinct latencies kept of a step; beyond that they are rounded to 1/2048 of its attempts
+
+
+class StepSample(NamedTuple):
+    """What a step holds for the bootstrap.
+
+    Attributes:
+        load: achieved.
+        due_ns, wait_s, timed_out: shape (n,), in the order in which the attempts were due.
+    """
+
+    load: float
+    due_ns: NDArray[np.int64]
+    wait_s: FloatArray
+    timed_out: BoolArray
+
+
+class Intervals(NamedTuple):
+    """95 % intervals of the replicates that have a bracket.
+
+    Attributes:
+        latency_s: one (low, high) per quantile; None if too few replicates have a bracket.
+        load: (low, high).
+        without: share of replicates without a bracket.
+    """
+
+    latency_s: list[tuple[float, float]] | None
+    load: tuple[float, float] | None
+    without: float
+
+
+def bootstrap(
+    steps: Sequence[StepSample], rule: Rule, timeout_s: float, quantiles: Sequence[float], replicates: int = REPLICATES
+) -> Intervals:
+    """Repeat the search for the onset on resampled steps; the same steps always give the same intervals.
+
+    Args:
+        steps: those that take part, in the order of load, none of them empty.
+        quantiles: of the latency at the onset.
+    """
+    random = np.random.default_rng(SEED)
+    drawn = [_draw(random, _cells(step.due_ns, timeout_s), replicates) for step in steps]
+    attempts = np.stack([weights @ counts for weights, counts, _ in drawn], axis=1)
+    timeouts = np.stack(
+        [
+            weights @ np.bincount(cells, weights=step.timed_out, minlength=len(counts))
+            for step, (weights, counts, cells) in zip(steps, drawn, strict=True)
+        ],
+        axis=1,
+    )
+    found = locate_all(attempts, timeouts, rule)
+    rows = np.flatnonzero((found.good >= 0) & (found.bad >= 0))
+    without = 1.0 - len(rows) / replicates
+    if len(rows) < 2:
+        return Intervals(None, None, without)
+    shares = np.array([position(attempts[r], timeouts[r], found.good[r], found.bad[r], rule.p0) for r in rows])
+    latency = np.empty((2, len(rows), len(quantiles)))
+    for side, ends in enumerate((found.good[rows], found.bad[rows])):
+        for at in np.unique(ends):
+            mine = ends == at
+            weights, _, cells = drawn[at]
+            latency[side, mine] = _quantiles(steps[at], cells, weights[rows[mine]], timeout_s, quantiles)
+    points = _between(latency[0], latency[1], shares[:, np.newaxis])
+    loads = np.array([step.load for step in steps])
+    load = [between(loads[g], loads[k], w) for g, k, w in zip(found.good[rows], found.bad[rows], shares, strict=True)]
+    return Intervals(
+        latency_s=[_interval(points[:, column]) for column in range(len(quantiles))],
+        load=_interval(np.array(load)),
+        without=without,
+    )
+
+
+def _cells(due_ns: NDArray[np.int64], timeout_s: float) -> NDArray[np.int64]:
+    """The cell of each attempt, shape (n,): equal spans of at most a quarter of a block."""
+    span_s = max(1e-9, float(due_ns[-1] - due_ns[0]) / 1e9)
+    cell_s = _BLOCK_TIMEOUTS * timeout_s / _CELLS_PER_BLOCK
+    count = int(np.clip(np.ceil(span_s / cell_s), 1, _MOST_CELLS))
+    cells = ((due_ns - due_ns[0]) / 1e9 / span_s * count).astype(np.int64)
+    return np.asarray(np.minimum(cells, count - 1))
+
+
+def _draw(
+    random: np.random.Generator, cells: NDArray[np.int64], replicates: int
+) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
+    """How often each replicate drew each cell, shape (replicates, cells); attempts per cell; the cells."""
+    counts = np.bincount(cells).astype(np.float64)
+    size = len(counts)
+    length = min(_CELLS_PER_BLOCK, size)
+    blocks = -(-size // length)
+    starts = random.integers(0, size, (replicates, blocks))
+    weights = np.zeros((replicates, size))
+    row = np.arange(replicates)[:, np.newaxis]
+    for offset in range(length):
+        np.add.at(weights, (row, (starts + offset) % size), 1.0)
+    return weights, counts, cells
+
+
+def _quantiles(
+    step: StepSample, cells: NDArray[np.int64], weights: FloatArray, timeout_s: float, quantiles: Sequence[float]
+) -> FloatArray:
+    """Kaplan-Meier quantiles of weighted attempts, shape (len(weights), len(quantiles)); T where the curve stays
+    above."""
+    events = np.sort(step.wait_s[~step.timed_out])
+    edges = np.unique(events[np.linspace(0, len(events) - 1, min(len(events), _MOST_TIMES)).astype(np.int64)])
+    if not len(edges):
+        return np.full((len(weights), len(quantiles)), timeout_s)
+    times = len(edges)
+    slots = np.searchsorted(edges, step.wait_s, side="left")  # an answer counts at the next kept time
+    slots[step.timed_out] = np.searchsorted(edges, step.wait_s[step.timed_out], side="right")
+    shape = (weights.shape[1], times + 1)
+    answered, withdrawn = (
+        np.bincount(cells[rows] * shape[1] + slots[rows], minlength=shape[0] * shape[1]).reshape(shape)
+        for rows in (~step.timed_out, step.timed_out)
+    )
+    came = weights @ answered[:, :times]
+    gone = weights @ withdrawn
+    total = came.sum(axis=1) + gone.sum(axis=1)
+    # who is at risk at a time: neither answered before it, nor withdrawn at or before it
+    risk = total[:, np.newaxis] - (np.cumsum(came, axis=1) - came) - np.cumsum(gone[:, :times], axis=1)
+    survival = np.cumprod(1.0 - came / np.maximum(risk, 1e-12), axis=1)
+    found = np.empty((len(weights), len(quantiles)))
+    for column, quantile in enumerate(quantiles):
+        below = survival <= 1.0 - quantile + 1e-9
+        found[:, column] = np.where(below.any(axis=1), edges[below.argmax(axis=1)], timeout_s)
+    return found
+
+
+def _between(low: FloatArray, high: FloatArray, share: FloatArray) -> FloatArray:
+    """`onset.between`, element by element."""
+    positive = (low > 0) & (high > 0)
+    floor = np.where(positive, low, 1.0)
+    geometric = floor * (np.where(positive, high, 1.0) / floor) ** share
+    return np.where(positive, geometric, low + (high - low) * share)
+
+
+def _interval(values: FloatArray) -> tuple[float, float]:
+    low, high = np.quantile(values, (0.025, 0.975))
+    return float(low), float(high)
