@@ -66,7 +66,7 @@ def speech(seconds: float, *, pitch_hz: float = 120.0) -> Samples:
         # three formants of an open vowel (about 700, 1200 and 2500 Hz) over a falling spectrum
         gain = sum(math.exp(-(((frequency - centre) / width) ** 2)) for centre, width in _FORMANTS) + 0.05
         voice += gain / harmonic**0.5 * np.sin(harmonic * phase)
-    syllables = np.clip(np.sin(2 * np.pi * t * max(1, round(4 * seconds)) / seconds) + 0.8, 0, None)
+    syllables = np.clip(np.sin(2 * np.pi * t * max(1, round(4 * seconds)) / seconds) + 0.8, 0.1, None)
     phrases = np.where((t % 4.0) < 3.4, 1.0, 0.0)
     loud = voice * syllables * phrases
     scaled: Samples = loud * (0.3 / float(np.max(np.abs(loud))))

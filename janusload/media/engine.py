@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -23,11 +19,11 @@ import gevent.event
 import gevent.queue
 import gevent.socket
 
-import janusload
 from janusload.errors import MediaError, WorkerLost
 from janusload.media import messages
+from janusload.media.launch import describe_exit, launch
 from janusload.media.messages import Message
-from janusload.records import HealthRecord, MediaRecord, Record
+from janusload.records import MediaRecord, Record
 
 log = logging.getLogger(__name__)
 
@@ -93,12 +89,13 @@ class Engine:
         for link in self._links:
             link.finish(max(0.0, deadline - time.monotonic()))
 
-    def peer(self, name: str, *, clip: str = "speech", route_to: str | None = None) -> Peer:
+    def peer(self, name: str, *, clip: str = "speech", loss: str = "", route_to: str | None = None) -> Peer:
         """A peer on the worker that carries the fewest; nothing is created yet.
 
         Args:
             name: what its records are called.
             clip: what it says: `speech`, `silence`, `tone` (one of several, by turns) or `tone:HERTZ`.
+            loss: packets that are not to leave, as `every:2` or `random:0.1`: see `impairment`.
             route_to: address of the server: media is bound to the interface that routes there, and no other. Without
                 it, candidates are gathered on all interfaces but loopback.
 
@@ -109,7 +106,7 @@ class Engine:
         if not links:
             raise WorkerLost("no media worker is running")
         link = min(links, key=lambda each: len(each.peers))
-        return Peer(link, next(self._numbers), name, clip=clip, route_to=route_to)
+        return Peer(link, next(self._numbers), name, {"clip": clip, "loss": loss, "route_to": route_to})
 
 
 class Peer:
@@ -123,7 +120,7 @@ class Peer:
         ended: set once the state is closed or failed.
     """
 
-    def __init__(self, link: WorkerLink, number: int, name: str, *, clip: str, route_to: str | None) -> None:
+    def __init__(self, link: WorkerLink, number: int, name: str, making: dict[str, Any]) -> None:
         self.name = name
         self.number = number
         self.state = "new"
@@ -132,7 +129,7 @@ class Peer:
         self.dropped = 0
         self.ended = gevent.event.Event()
         self._link = link
-        self._made = {"clip": clip, "route_to": route_to}
+        self._making = making
         self.created = False
         self._closed = False
         link.peers[number] = self
@@ -158,7 +155,7 @@ class Peer:
             WorkerLost: the worker is gone.
         """
         self._create()
-        sdp = self._ask("offer", timeout_s, **self._made)
+        sdp = self._ask("offer", timeout_s, **self._making)
         return {"type": "offer", "sdp": sdp, "trickle": False}
 
     def accept(self, jsep: dict[str, Any], timeout_s: float = 15) -> None:
@@ -179,7 +176,7 @@ class Peer:
         """
         self._create()
         offer = _sdp(jsep, "offer")
-        sdp = self._ask("answer", timeout_s, sdp=offer, timeout_s=connect_timeout_s, **self._made)
+        sdp = self._ask("answer", timeout_s, sdp=offer, timeout_s=connect_timeout_s, **self._making)
         return {"type": "answer", "sdp": sdp, "trickle": False}
 
     def connected(self, timeout_s: float = 15) -> None:
@@ -286,21 +283,8 @@ class WorkerLink:
         """Start the process and the greenlets; returns before it has said hello."""
         ours, theirs = gevent.socket.socketpair()
         self._socket = ours
-        root = str(Path(janusload.__file__).parent.parent)
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        options = ["--fd", str(theirs.fileno()), "--number", str(self.number), "--parent", str(os.getpid())]
-        if self._public_targets:
-            options.append("--public-targets")
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "janusload.media.worker", *options],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": path},
-            )
-        except OSError as exc:
-            raise MediaError(f"the media worker cannot be started: {exc.strerror}", phase="worker") from exc
+            self._process = launch(self.number, theirs.fileno(), public_targets=self._public_targets)
         finally:
             theirs.close()
         self._greenlets = [gevent.spawn(self._read), gevent.spawn(self._write)]
@@ -397,8 +381,9 @@ class WorkerLink:
             while chunk := self._socket.recv(65536):
                 for message in decoder.feed(chunk):
                     self._take(message)
-        except OSError as exc:
-            reason = str(exc)
+        except OSError:
+            # with unread bytes in its socket a process that is killed resets it: how it ended says more
+            pass
         except MediaError as exc:
             reason = str(exc)
         if not self._stopping:
@@ -420,38 +405,22 @@ class WorkerLink:
                 for row in message["rows"]:
                     self._media(row)
             case "health":
-                self._health(message)
+                self._pass_on(messages.health_record(message, worker=self.number))
             case "state":
                 self._state(message)
             case "hello":
                 self._hello.set(message)
 
     def _media(self, row: list[Any]) -> None:
-        number, t_ns, *values = row[: len(messages.MEDIA_FIELDS)]
+        number = row[0]
         peer = self.peers.get(number) or self._closing.get(number)
         if peer is None:
             return
-        peer.record = MediaRecord(t_ns, peer.name, self.number, *values)
-        peer.dropped = row[len(messages.MEDIA_FIELDS)]
+        peer.record, peer.dropped = messages.media_record(row, peer=peer.name, worker=self.number)
         self._pass_on(peer.record)
         if peer.record.state in _FINAL and number in self._closing:
             del self._closing[number]
             peer.end(peer.record.state)
-
-    def _health(self, said: Message) -> None:
-        self._pass_on(
-            HealthRecord(
-                t_ns=said["t_ns"],
-                process=f"media-{self.number}",
-                cpu_percent=said["cpu_percent"],
-                rss_bytes=said["rss_bytes"],
-                fds=said["fds"],
-                lag_p99_ms=said["lag_p99_ms"],
-                pacing_p99_ms=said["pacing_p99_ms"],
-                in_flight=len(self._asks),
-                users=said["peers"],
-            )
-        )
 
     def _state(self, said: Message) -> None:
         peer = self.peers.get(said["peer"]) or self._closing.get(said["peer"])
@@ -477,10 +446,7 @@ class WorkerLink:
         if self._process is not None:
             if self._exit_code(0.5) is None:
                 self._process.kill()
-            code = self._exit_code(REAP_S)
-            if code is not None and code < 0:
-                reason = reason or f"killed by {signal.Signals(-code).name}"
-            reason = reason or f"exit status {code}"
+            reason = reason or describe_exit(self._exit_code(REAP_S))
         self._end(f"the media worker {self.number} is gone: {reason}", "failed")
         try:
             self._on_lost(self.number, reason)

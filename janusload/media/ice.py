@@ -39,9 +39,11 @@ def is_private(address: str) -> bool:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    if ip.is_unspecified or ip.is_multicast or ip.is_reserved:
-        return False
-    return ip.is_loopback or ip.is_private or ip.is_link_local
+    if ip.is_loopback:
+        return True
+    # is_private has more than the networks for private use
+    special = ip.is_unspecified or ip.is_multicast or ip.is_reserved
+    return (ip.is_private or ip.is_link_local) and not special
 
 
 def local_addresses(route_to: str | None) -> list[str]:
@@ -101,7 +103,7 @@ class PeerSocket(asyncio.DatagramTransport):
         self.refused = 0
         self.send_errors = 0
         self._loop = loop
-        self._protocol = protocol
+        self._protocol: Any = protocol
         self._allowed = allowed
         self._checked: set[str] = set()
         self._give_back: Callable[[Callable[[], None]], None] | None = None
@@ -182,6 +184,8 @@ class PeerSocket(asyncio.DatagramTransport):
     def _finish(self) -> None:
         self.sock.close()
         self._protocol.connection_lost(None)
+        # they hold each other; cut, so that no garbage collection has to find them
+        self._protocol = None
 
 
 class SocketConnection(aioice.Connection):  # type: ignore[misc]  # aioice is not followed by mypy
@@ -189,11 +193,13 @@ class SocketConnection(aioice.Connection):  # type: ignore[misc]  # aioice is no
 
     Attributes:
         sockets: one per local address.
+        closing: whether it is being closed: by its owner, or by itself when consent has expired.
     """
 
     def __init__(self, *, controlling: bool, addresses: list[str], allowed: Callable[[str], bool]) -> None:
         super().__init__(ice_controlling=controlling, components=1)
         self.sockets: list[PeerSocket] = []
+        self.closing = False
         self._addresses = addresses
         self._allowed = allowed
 
@@ -235,6 +241,14 @@ class SocketConnection(aioice.Connection):  # type: ignore[misc]  # aioice is no
             self._protocols.append(protocol)
             self._local_candidates.append(protocol.local_candidate)
         self._local_candidates_start = self._local_candidates_end = True
+
+    async def close(self) -> None:
+        """Close the sockets, and cut the cycles that hold this object and its protocols: no collector has to."""
+        self.closing = True
+        await super().close()
+        self._check_list.clear()
+        self._query_consent_task = None
+        self.sockets.clear()
 
     def nominated(self) -> tuple[PeerSocket, Address]:
         """The socket and remote address that the checks chose; after a successful `connect` only."""

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from janusload.errors import MediaError
-from janusload.records import MediaRecord
+from janusload.records import HealthRecord, MediaRecord
 
 Message = dict[str, Any]
 
@@ -27,10 +27,30 @@ LIMIT = 1 << 20
 #: rows of statistics in one `media` message
 ROWS_PER_MESSAGE = 200
 
-#: a row of statistics: the worker's number of the peer, then MediaRecord without its `peer` and `worker`
-MEDIA_FIELDS = ("number", *(field for field in MediaRecord._fields if field not in ("peer", "worker")))
+#: a row of statistics: the engine's number of the peer, then MediaRecord without its `peer` and `worker`, then the
+#: count of dropped datagrams
+MEDIA_FIELDS = ("number", *(field for field in MediaRecord._fields if field not in ("peer", "worker")), "dropped")
 
 _LENGTH = struct.Struct("!I")
+
+
+def media_record(row: list[Any], *, peer: str, worker: int) -> tuple[MediaRecord, int]:
+    """The record of a row of statistics, and how many datagrams were dropped, which comes last in the row."""
+    _, t_ns, *values, dropped = row
+    return MediaRecord(t_ns, peer, worker, *values), dropped
+
+
+def health_record(said: Message, *, worker: int) -> HealthRecord:
+    """The record of what a worker says of its health."""
+    return HealthRecord(
+        t_ns=said["t_ns"],
+        process=f"media-{worker}",
+        cpu_percent=said["cpu_percent"],
+        rss_bytes=said["rss_bytes"],
+        fds=said["fds"],
+        lag_p99_ms=said["lag_p99_ms"],
+        pacing_p99_ms=said["pacing_p99_ms"],
+    )
 
 
 def encode(message: Message) -> bytes:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Any
 
 from aiortc import RTCCertificate, RTCIceGatherer
 from aiortc.rtcdtlstransport import RTCDtlsTransport, SRTPProtectionProfile
 from aiortc.rtcicetransport import RTCIceTransport
+from OpenSSL import SSL
 
 from janusload.errors import MediaError
 from janusload.media import sdp
 from janusload.media.clips import Clip
+from janusload.media.flow import Flow
 from janusload.media.ice import Address, PeerSocket, SocketConnection
-from janusload.media.pump import Flow, Pump
+from janusload.media.pump import Pump
 
 
 class PeerState(StrEnum):
@@ -57,6 +60,7 @@ class Peer:
         number: int,
         *,
         clip: Clip,
+        losses: Iterator[bool] | None,
         controlling: bool,
         addresses: list[str],
         allowed: Callable[[str], bool],
@@ -70,6 +74,7 @@ class Peer:
         self.flow: Flow | None = None
         self.setup_ms: float | None = None
         self._clip = clip
+        self._losses = losses
         self._allowed = allowed
         self._pump = pump
         self._on_change = on_change
@@ -227,6 +232,7 @@ class Peer:
             tx=self._dtls._tx_srtp,
             rx=self._dtls._rx_srtp,
             clip=self._clip,
+            losses=self._losses,
             ssrc=self._ssrc,
             cname=self._cname,
             payload_type=remote.payload_type,
@@ -238,11 +244,10 @@ class Peer:
         transport.lend(self._give_back)
         self._pump.add(flow, transport.early)
         transport.early.clear()
-        self._dtls.on("statechange", self._far_end_left)
-        self._ice.on("statechange", self._path_lost)
+        self._dtls.on("statechange", self._dtls_closed)
         self._change(PeerState.CONNECTED)
         # it may have gone before we listened
-        self._far_end_left()
+        self._dtls_closed()
 
     def _incoming(self, transport: PeerSocket, data: bytes, source: Address) -> None:
         if self.flow is not None:
@@ -268,20 +273,22 @@ class Peer:
     def _give_back(self, finish: Callable[[], None]) -> None:
         self._release().add_done_callback(lambda _: finish())
 
-    def _far_end_left(self) -> None:
-        if self.state is PeerState.CONNECTED and self._dtls.state == "closed":
+    def _dtls_closed(self) -> None:
+        if self.state is not PeerState.CONNECTED or self._dtls.state != "closed":
+            return
+        if self._connection.closing:
+            # aiortc calls DTLS closed as well when the path below it is lost
+            self._fail(MediaError("the far end stopped answering consent checks (RFC 7675)", phase="ice"))
+        else:
             self.error = MediaError("the far end closed the peer connection", phase="media")
             self._change(PeerState.CLOSED)
             self._end()
 
-    def _path_lost(self) -> None:
-        if self.state is PeerState.CONNECTED and self._ice.state == "failed":
-            self._fail(MediaError("the far end stopped answering consent checks (RFC 7675)", phase="ice"))
-
     def _fail(self, error: MediaError) -> None:
         if self.state in (PeerState.CLOSED, PeerState.FAILED):
             return
-        self.error = error
+        # without its traceback, whose frames would hold this peer in a cycle
+        self.error = error.with_traceback(None)
         self._change(PeerState.FAILED)
         self._end()
 
@@ -296,6 +303,11 @@ class Peer:
             await asyncio.wait([self._setup])
         await self._release()
         await self._dtls.stop()
+        if self._dtls.encrypted and self._dtls.state == "failed":
+            # aiortc leaves without a word when it does not like the certificate; the far end should not have to guess
+            with contextlib.suppress(SSL.Error, ConnectionError):
+                self._dtls._ssl.shutdown()
+                await self._dtls._write_ssl()
         await self._ice.stop()
         # aiortc's objects hold each other in cycles; cut here, so that no garbage collection has to find them
         if self.flow is not None:

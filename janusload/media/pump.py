@@ -23,21 +23,17 @@ import heapq
 import itertools
 import random
 import select
-import socket
 import struct
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-import pylibsrtp
-
-from janusload.media import rtcp
-from janusload.media.clips import Clip
+from janusload.media import rtcp, srtp
+from janusload.media.flow import PERIOD_NS, Flow
 from janusload.media.ice import ANCILLARY_BYTES, SO_TIMESTAMPNS, Address
-from janusload.media.quality import Lateness, Reception
+from janusload.media.quality import Lateness
 
-PERIOD_NS = 20_000_000
 SLOTS = 4
 SLOT_NS = PERIOD_NS // SLOTS
 #: peers that a slot gets before the next one is opened
@@ -62,142 +58,6 @@ _EXTENSION_OF_ONE_WORD = 0xBEDE0001
 _SEQUENCE_TIMESTAMP_SSRC = struct.Struct("!HII")
 _STAMP = struct.Struct("qq")
 
-# libsrtp's numbers: srtp_err_status_replay_fail and _replay_old
-_REPLAYED = (9, 10)
-
-
-def _srtp() -> tuple[object, object]:
-    """pylibsrtp's cffi handle; private names, so they are looked at before anything depends on them."""
-    try:
-        ffi, lib = pylibsrtp.ffi, pylibsrtp.lib
-        for name in ("srtp_protect", "srtp_unprotect", "srtp_protect_rtcp", "srtp_unprotect_rtcp"):
-            signature = ffi.typeof(getattr(lib, name)).cname
-            if signature != "srtp_err_status_t(*)(struct srtp_ctx_t_ *, void *, int *)":
-                raise AttributeError(f"{name} is {signature}")
-        if ffi.typeof(pylibsrtp.Session()._srtp).cname != "struct srtp_ctx_t_ * *":
-            raise AttributeError("Session._srtp")
-    except AttributeError as exc:
-        raise ImportError(f"pylibsrtp {pylibsrtp.__version__} is not as the media pump needs it: {exc}") from exc
-    return ffi, lib
-
-
-_ffi, _lib = _srtp()
-
-
-class Flow:
-    """The RTP of one peer, both ways, and its counters.
-
-    Attributes:
-        sending: whether packets leave; may be set by anybody.
-        sent, sent_bytes, octets: RTP datagrams, their bytes, and payload bytes of them.
-        used: sequence numbers used: sent, or lost on the way by the kernel.
-        late: packets sent more than `LATE_NS` after they were due, or not at all for that reason.
-        received_bytes: of authenticated RTP datagrams.
-        forged, replayed, strange, overflowed: datagrams dropped because they did not authenticate, had come before,
-            were nothing that RFC 7983 knows, or came faster than the loop takes them.
-        send_errors, receive_errors: what the kernel refused, as with ECONNREFUSED or full buffers.
-    """
-
-    __slots__ = (
-        "_every",
-        "_index",
-        "_packets",
-        "_rx",
-        "_second",
-        "_step",
-        "_tx",
-        "_wait",
-        "cname",
-        "forged",
-        "handed_back",
-        "incoming",
-        "keep",
-        "late",
-        "level_id",
-        "octets",
-        "overflowed",
-        "payload_type",
-        "receive_errors",
-        "received_bytes",
-        "reception",
-        "remote_lost_share",
-        "replayed",
-        "rtt_ms",
-        "send_errors",
-        "sending",
-        "sent",
-        "sent_bytes",
-        "sequence",
-        "slot",
-        "sock",
-        "ssrc",
-        "strange",
-        "timestamp",
-        "used",
-    )
-
-    def __init__(
-        self,
-        *,
-        sock: socket.socket,
-        tx: pylibsrtp.Session,
-        rx: pylibsrtp.Session,
-        clip: Clip,
-        ssrc: int,
-        cname: str,
-        payload_type: int,
-        audio_level_id: int | None,
-        incoming: Callable[[bytes, Address], None],
-    ) -> None:
-        self.sock = sock
-        # the raw pointers below live as long as these do
-        self.keep = (tx, rx)
-        self._tx = tx._srtp[0]
-        self._rx = rx._srtp[0]
-        self.ssrc = ssrc
-        self.cname = cname
-        self.payload_type = payload_type
-        self.level_id = audio_level_id
-        self.incoming = incoming
-        self.handed_back = 0
-        self.slot = 0
-        self.sending = True
-        self.reception = Reception(clip.clock_rate)
-        # random beginnings: RFC 3550 section 5.1
-        self.sequence = random.getrandbits(15)
-        self.timestamp = random.getrandbits(32)
-        self._packets = _with_extension(clip, audio_level_id)
-        self._index = random.randrange(len(clip.packets))
-        self._step = clip.ticks_per_packet
-        self._every = clip.ptime_ms * 1_000_000 // PERIOD_NS
-        self._wait = 1
-        # marker: the first packet of a talkspurt (RFC 3551 section 4.1)
-        self._second = 0x80 | payload_type
-        self.sent = self.sent_bytes = self.octets = self.used = self.late = self.received_bytes = 0
-        self.forged = self.replayed = self.strange = self.overflowed = self.send_errors = self.receive_errors = 0
-        self.rtt_ms: float | None = None
-        self.remote_lost_share: float | None = None
-
-    @property
-    def dropped(self) -> int:
-        """Datagrams of every kind that came and were thrown away."""
-        return self.forged + self.replayed + self.strange + self.overflowed
-
-    def begin_talkspurt(self) -> None:
-        """Mark the next packet as the first after a pause."""
-        self._second = 0x80 | self.payload_type
-
-
-def _with_extension(clip: Clip, level_id: int | None) -> list[tuple[bytes, int]]:
-    """(payload, extension word) of each packet: one-byte header, V bit and level as in RFC 6464 section 3."""
-    if level_id is None:
-        return [(payload, 0) for payload in clip.packets]
-    # length field 0 means one byte of data; the V bit says that there is voice
-    return [
-        (payload, level_id << 28 | ((level < 127) << 7 | level) << 16)
-        for payload, level in zip(clip.packets, clip.levels, strict=True)
-    ]
-
 
 class Pump:
     """Runs the flows of one worker.
@@ -209,6 +69,8 @@ class Pump:
     def __init__(self) -> None:
         self.lateness = Lateness()
         self._slots: list[list[Flow]] = [[] for _ in range(SLOTS)]
+        # when each slot is to send next
+        self._due = [0] * SLOTS
         self._flows: dict[int, Flow] = {}
         self._reports: list[tuple[int, int, Flow]] = []
         self._tie = itertools.count()
@@ -216,9 +78,9 @@ class Pump:
         self._wake = threading.Event()
         self._stopped = False
         self._epoll = select.epoll()
-        self._cdata = _ffi.new("char[]", _BUFFER_BYTES)  # type: ignore[attr-defined]
-        self._length = _ffi.new("int *")  # type: ignore[attr-defined]
-        self._view = memoryview(_ffi.buffer(self._cdata))  # type: ignore[attr-defined]
+        self._cdata = srtp.ffi.new("char[]", _BUFFER_BYTES)
+        self._length = srtp.ffi.new("int *")
+        self._view = memoryview(srtp.ffi.buffer(self._cdata))
         self._room = _BUFFER_BYTES - _TRAILER_BYTES
         self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
         self._fault: Callable[[BaseException], None] | None = None
@@ -249,10 +111,14 @@ class Pump:
 
     def _run(self) -> None:
         try:
-            # the phase of the slots; every slot's due time is this plus whole slots
-            epoch_ns = time.monotonic_ns()
-            due = [epoch_ns + index * SLOT_NS for index in range(SLOTS)]
+            epoch_ns, due = time.monotonic_ns(), self._due
+            due[:] = [epoch_ns + index * SLOT_NS for index in range(SLOTS)]
             while not self._stopped:
+                now = time.monotonic_ns()
+                for index in range(SLOTS):
+                    # a slot that was empty for a while is not late; looked at before it can get its first flow
+                    if not self._slots[index] and due[index] <= now:
+                        due[index] += ((now - due[index]) // PERIOD_NS + 1) * PERIOD_NS
                 self._obey()
                 if not self._flows:
                     # cleared before the look at the commands, so that none is overlooked
@@ -260,14 +126,10 @@ class Pump:
                     if not self._commands and not self._stopped:
                         self._wake.wait()
                     continue
-                now = time.monotonic_ns()
-                for index in range(SLOTS):
-                    # a slot that was empty for a while is not late
-                    if not self._slots[index] and due[index] <= now:
-                        due[index] += ((now - due[index]) // PERIOD_NS + 1) * PERIOD_NS
                 index = min((each for each in range(SLOTS) if self._slots[each]), key=due.__getitem__)
-                if due[index] > now:
-                    time.sleep((due[index] - now) / 1e9)
+                wait_ns = due[index] - time.monotonic_ns()
+                if wait_ns > 0:
+                    time.sleep(wait_ns / 1e9)
                 due[index] += self._tick(self._slots[index], due[index])
                 self._drain(due[index] - PERIOD_NS + SLOT_NS)
                 self._report()
@@ -310,7 +172,7 @@ class Pump:
     def _tick(self, flows: list[Flow], due_ns: int) -> int:
         """Send what is due in a slot; returns how far its due time moves on."""
         view, cdata, length = self._view, self._cdata, self._length
-        protect = _lib.srtp_protect  # type: ignore[attr-defined]
+        protect = srtp.lib.srtp_protect
         clock, late_ns, add = time.monotonic_ns, LATE_NS, self.lateness.add
         with_level, plain = _HEADER_WITH_LEVEL.pack_into, _HEADER.pack_into
         missed = (clock() - due_ns) // PERIOD_NS
@@ -320,34 +182,36 @@ class Pump:
         else:
             missed = 0
         for flow in flows:
-            flow._wait -= 1
-            if flow._wait > 0:
+            flow.wait -= 1
+            if flow.wait > 0:
                 continue
-            flow._wait = flow._every
-            flow.timestamp = timestamp = (flow.timestamp + flow._step) & 0xFFFFFFFF
+            flow.wait = flow.every
+            flow.timestamp = timestamp = (flow.timestamp + flow.step) & 0xFFFFFFFF
             if not flow.sending:
                 continue
-            payload, extension = flow._packets[flow._index]
-            flow._index = (flow._index + 1) % len(flow._packets)
+            payload, extension = flow.packets[flow.index]
+            flow.index = (flow.index + 1) % len(flow.packets)
             flow.sequence = sequence = (flow.sequence + 1) & 0xFFFF
+            flow.used += 1
+            if flow.losses is not None and next(flow.losses):
+                continue
             if extension:
                 with_level(
-                    view, 0, 0x90, flow._second, sequence, timestamp, flow.ssrc, _EXTENSION_OF_ONE_WORD, extension
+                    view, 0, 0x90, flow.second, sequence, timestamp, flow.ssrc, _EXTENSION_OF_ONE_WORD, extension
                 )
                 end = 20 + len(payload)
                 view[20:end] = payload
             else:
-                plain(view, 0, 0x80, flow._second, sequence, timestamp, flow.ssrc)
+                plain(view, 0, 0x80, flow.second, sequence, timestamp, flow.ssrc)
                 end = 12 + len(payload)
                 view[12:end] = payload
-            flow._second = flow.payload_type
-            flow.used += 1
+            flow.second = flow.payload_type
             length[0] = end
-            if protect(flow._tx, cdata, length):
+            if protect(flow.tx, cdata, length):
                 flow.send_errors += 1
                 continue
             try:
-                flow.sent_bytes += flow.sock.send(view[: length[0]])
+                flow.sent_bytes += flow.send(view[: length[0]])
             except OSError:
                 flow.send_errors += 1
                 continue
@@ -363,19 +227,20 @@ class Pump:
         """Let time pass for flows whose packets it is too late to send."""
         for flow in flows:
             passed = periods
-            while passed >= flow._wait:
-                passed -= flow._wait
-                flow._wait = flow._every
-                flow.timestamp = (flow.timestamp + flow._step) & 0xFFFFFFFF
-                flow._index = (flow._index + 1) % len(flow._packets)
+            while passed >= flow.wait:
+                passed -= flow.wait
+                flow.wait = flow.every
+                flow.timestamp = (flow.timestamp + flow.step) & 0xFFFFFFFF
+                flow.index = (flow.index + 1) % len(flow.packets)
                 if flow.sending:
                     flow.late += 1
                     self.lateness.add(periods * PERIOD_NS)
-            flow._wait -= passed
+            flow.wait -= passed
 
     def _drain(self, until_ns: int) -> None:
         """Read until nothing is left, or it is time to send again: what is left then stays in the kernel."""
-        poll, flows, view, clock = self._epoll.poll, self._flows, [self._view], time.monotonic_ns
+        poll, flows, view, clock = self._epoll.poll, self._flows, self._view, time.monotonic_ns
+        buffers = [view]
         most = max(len(flows), 1)
         while ready := poll(0, most):
             for fd, _ in ready:
@@ -383,14 +248,14 @@ class Pump:
                 if flow is None:
                     continue
                 try:
-                    size, ancillary, _, address = flow.sock.recvmsg_into(view, ANCILLARY_BYTES)
+                    size, ancillary, _, address = flow.receive(buffers, ANCILLARY_BYTES)
                 except BlockingIOError:
                     continue
                 except OSError:
                     # an ICMP error of an earlier datagram; reading it has cleared it
                     flow.receive_errors += 1
                     continue
-                first = view[0][0] if size else 255
+                first = view[0] if size else 255
                 if 128 <= first < 192:
                     if ancillary and ancillary[0][1] == SO_TIMESTAMPNS:
                         seconds, rest = _STAMP.unpack(ancillary[0][2])
@@ -399,7 +264,7 @@ class Pump:
                         arrived_ns = time.time_ns()
                     self._secured(flow, size, arrived_ns)
                 elif first <= 3 or 20 <= first <= 63:
-                    self._hand_back(flow, bytes(view[0][:size]), address)
+                    self._hand_back(flow, bytes(view[:size]), address)
                 else:
                     flow.strange += 1
             if clock() >= until_ns:
@@ -420,9 +285,9 @@ class Pump:
         if size >= 2 and 192 <= view[1] <= 223:
             self._receive_rtcp(flow, arrived_ns)
             return
-        failure = _lib.srtp_unprotect(flow._rx, self._cdata, length)  # type: ignore[attr-defined]
+        failure = srtp.lib.srtp_unprotect(flow.rx, self._cdata, length)
         if failure:
-            if failure in _REPLAYED:
+            if failure in srtp.REPLAYED:
                 flow.replayed += 1
             else:
                 flow.forged += 1
@@ -432,9 +297,9 @@ class Pump:
         flow.reception.packet(ssrc, sequence, timestamp, arrived_ns)
 
     def _receive_rtcp(self, flow: Flow, arrived_ns: int) -> None:
-        failure = _lib.srtp_unprotect_rtcp(flow._rx, self._cdata, self._length)  # type: ignore[attr-defined]
+        failure = srtp.lib.srtp_unprotect_rtcp(flow.rx, self._cdata, self._length)
         if failure:
-            if failure in _REPLAYED:
+            if failure in srtp.REPLAYED:
                 flow.replayed += 1
             else:
                 flow.forged += 1
@@ -474,13 +339,16 @@ class Pump:
         block = flow.reception.report_block(now)
         blocks = [block] if block else []
         if flow.sent:
-            packet = rtcp.sender_report(flow.ssrc, rtcp.ntp(now), flow.timestamp, flow.sent, flow.octets, blocks)
+            # RFC 3550 section 6.4.1: the RTP time of the same instant as the NTP time, not of the last packet
+            since_ns = time.monotonic_ns() - (self._due[flow.slot] - PERIOD_NS)
+            rtp_time = flow.timestamp + since_ns * flow.reception.clock_rate // 1_000_000_000
+            packet = rtcp.sender_report(flow.ssrc, rtcp.ntp(now), rtp_time, flow.sent, flow.octets, blocks)
         else:
             packet = rtcp.receiver_report(flow.ssrc, blocks)
         packet += rtcp.description(flow.ssrc, flow.cname) + ending
         self._view[: len(packet)] = packet
         self._length[0] = len(packet)
-        if _lib.srtp_protect_rtcp(flow._tx, self._cdata, self._length):  # type: ignore[attr-defined]
+        if srtp.lib.srtp_protect_rtcp(flow.tx, self._cdata, self._length):
             flow.send_errors += 1
             return
         try:

@@ -56,5 +56,5 @@ class EchoTest:
 
 @contextmanager
 def echotest(url: str) -> Iterator[EchoTest]:
-    with connect(url, subprotocols=["janus-protocol"], compression=None, proxy=None) as websocket:
+    with connect(url, subprotocols=["janus-protocol"], compression=None, proxy=None, max_queue=None) as websocket:
         yield EchoTest(websocket)

@@ -1,0 +1,138 @@
+"""A flow: the RTP of one peer, both ways, as the pump runs it, and what it counts."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Callable, Iterator
+
+import pylibsrtp
+
+from janusload.media import srtp
+from janusload.media.clips import Clip
+from janusload.media.ice import Address
+from janusload.media.quality import Reception
+
+PERIOD_NS = 20_000_000
+
+
+class Flow:
+    """The RTP of one peer, both ways, and its counters.
+
+    Attributes:
+        sending: whether packets leave; may be set by anybody.
+        sent, sent_bytes, octets: RTP datagrams, their bytes, and payload bytes of them.
+        used: sequence numbers used: sent, withheld to play a loss, or refused by the kernel.
+        late: packets sent more than `LATE_NS` after they were due, or not at all for that reason.
+        received_bytes: of authenticated RTP datagrams.
+        forged, replayed, strange, overflowed: datagrams dropped because they did not authenticate, had come before,
+            were nothing that RFC 7983 knows, or came faster than the loop takes them.
+        send_errors, receive_errors: what the kernel refused, as with ECONNREFUSED or full buffers.
+    """
+
+    __slots__ = (
+        "cname",
+        "every",
+        "forged",
+        "handed_back",
+        "incoming",
+        "index",
+        "keep",
+        "late",
+        "level_id",
+        "losses",
+        "octets",
+        "overflowed",
+        "packets",
+        "payload_type",
+        "receive",
+        "receive_errors",
+        "received_bytes",
+        "reception",
+        "remote_lost_share",
+        "replayed",
+        "rtt_ms",
+        "rx",
+        "second",
+        "send",
+        "send_errors",
+        "sending",
+        "sent",
+        "sent_bytes",
+        "sequence",
+        "slot",
+        "sock",
+        "ssrc",
+        "step",
+        "strange",
+        "timestamp",
+        "tx",
+        "used",
+        "wait",
+    )
+
+    def __init__(
+        self,
+        *,
+        sock: socket.socket,
+        tx: pylibsrtp.Session,
+        rx: pylibsrtp.Session,
+        clip: Clip,
+        ssrc: int,
+        cname: str,
+        payload_type: int,
+        audio_level_id: int | None,
+        incoming: Callable[[bytes, Address], None],
+        losses: Iterator[bool] | None = None,
+    ) -> None:
+        self.sock = sock
+        self.send = sock.send
+        self.receive = sock.recvmsg_into
+        # the raw pointers below live as long as these do
+        self.keep = (tx, rx)
+        self.tx = srtp.pointer(tx)
+        self.rx = srtp.pointer(rx)
+        self.ssrc = ssrc
+        self.cname = cname
+        self.payload_type = payload_type
+        self.level_id = audio_level_id
+        self.incoming = incoming
+        self.handed_back = 0
+        self.slot = 0
+        self.sending = True
+        self.reception = Reception(clip.clock_rate)
+        # random beginnings: RFC 3550 section 5.1
+        self.sequence = random.getrandbits(15)
+        self.timestamp = random.getrandbits(32)
+        self.packets = _with_extension(clip, audio_level_id)
+        self.losses = losses
+        self.index = random.randrange(len(clip.packets))
+        self.step = clip.ticks_per_packet
+        self.every = clip.ptime_ms * 1_000_000 // PERIOD_NS
+        self.wait = 1
+        # marker: the first packet of a talkspurt (RFC 3551 section 4.1)
+        self.second = 0x80 | payload_type
+        self.sent = self.sent_bytes = self.octets = self.used = self.late = self.received_bytes = 0
+        self.forged = self.replayed = self.strange = self.overflowed = self.send_errors = self.receive_errors = 0
+        self.rtt_ms: float | None = None
+        self.remote_lost_share: float | None = None
+
+    @property
+    def dropped(self) -> int:
+        """Datagrams of every kind that came and were thrown away."""
+        return self.forged + self.replayed + self.strange + self.overflowed
+
+    def begin_talkspurt(self) -> None:
+        """Mark the next packet as the first after a pause."""
+        self.second = 0x80 | self.payload_type
+
+
+def _with_extension(clip: Clip, level_id: int | None) -> list[tuple[bytes, int]]:
+    """(payload, extension word) of each packet: one-byte header, V bit and level as in RFC 6464 section 3."""
+    if level_id is None:
+        return [(payload, 0) for payload in clip.packets]
+    # length field 0 means one byte of data; the V bit says that there is voice
+    return [
+        (payload, level_id << 28 | ((level < 127) << 7 | level) << 16)
+        for payload, level in zip(clip.packets, clip.levels, strict=True)
+    ]

@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import cycle
+
+import pytest
+from aiortc.rtp import RtcpByePacket, RtcpPacket, RtcpSdesPacket, RtcpSrPacket, RtpPacket
+
+from janusload.media import clips, pump, rtcp
+from janusload.media.flow import PERIOD_NS, Flow
+from janusload.media.pump import FILL, HANDED_BACK_LIMIT, LATE_NS, Pump
+from tests.media.flows import CLIP, Far, flow_and_far
+
+
+def until(condition: Callable[[], object], timeout_s: float = 5) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def running() -> Iterator[Pump]:
+    faults: list[BaseException] = []
+    pumping = Pump()
+    pumping.start(faults.append)
+    yield pumping
+    pumping.stop()
+    assert not faults
+
+
+def release(pumping: Pump, flow: Flow) -> None:
+    released = threading.Event()
+    pumping.release(flow, released.set)
+    assert released.wait(2)
+
+
+def rtp_from(far: Far) -> list[RtpPacket]:
+    """The RTP that a flow has sent, decrypted by pylibsrtp and read by aiortc."""
+    return [RtpPacket.parse(far.rx.unprotect(data)) for data in far.received() if not 192 <= data[1] <= 223]
+
+
+def rtp(far: Far, sequence: int, ssrc: int = 0x77) -> bytes:
+    header = struct.pack("!BBHII", 0x80, 111, sequence, sequence * 960, ssrc)
+    return bytes(far.tx.protect(header + b"payload"))
+
+
+def tick(flow: Flow, times: int = 1, late_ns: int = 0) -> Pump:
+    """Run a pump by hand, without its thread."""
+    pumping = Pump()
+    for _ in range(times):
+        pumping._tick([flow], time.monotonic_ns() - late_ns)
+    return pumping
+
+
+def test_packets_are_rtp_as_the_rfcs_have_it() -> None:
+    clip = clips.make("tone:440")
+    with flow_and_far(clip=clip, payload_type=96, audio_level_id=3) as (flow, far):
+        tick(flow, 5)
+        packets = rtp_from(far)
+        assert [packet.payload_type for packet in packets] == [96] * 5
+        assert [packet.marker for packet in packets] == [1, 0, 0, 0, 0]
+        assert {packet.ssrc for packet in packets} == {flow.ssrc}
+        first = packets[0]
+        assert [packet.sequence_number - first.sequence_number for packet in packets] == [0, 1, 2, 3, 4]
+        assert [(packet.timestamp - first.timestamp) & 0xFFFFFFFF for packet in packets] == [0, 960, 1920, 2880, 3840]
+        assert all(packet.payload in clip.packets for packet in packets)
+        assert (flow.sent, flow.used, flow.octets) == (5, 5, sum(len(packet.payload) for packet in packets))
+
+
+def test_the_audio_level_is_in_the_header_where_it_was_agreed_on() -> None:
+    with flow_and_far(clip=clips.make("tone:440"), audio_level_id=3) as (flow, far):
+        tick(flow)
+        data = far.rx.unprotect(far.received()[0])
+        # RFC 8285 section 4.2: number 3, length 0 for one byte; RFC 6464 section 3: voice, 19 dB below full scale
+        assert data[12:20] == bytes([0xBE, 0xDE, 0, 1, 0x30, 0x80 | 19, 0, 0])
+    with flow_and_far(audio_level_id=3) as (flow, far):
+        tick(flow)
+        # silence: no voice
+        assert far.rx.unprotect(far.received()[0])[17] == 127
+    with flow_and_far(audio_level_id=None) as (flow, far):
+        tick(flow)
+        assert far.rx.unprotect(far.received()[0])[12:] in CLIP.packets
+
+
+def test_longer_packets_leave_less_often() -> None:
+    clip = clips.encode_opus("x", clips.silence(1), ptime_ms=60)
+    with flow_and_far(clip=clip) as (flow, far):
+        tick(flow, 7)
+        packets = rtp_from(far)
+        assert len(packets) == 3
+        assert (packets[1].timestamp - packets[0].timestamp) & 0xFFFFFFFF == 2880
+
+
+def test_withheld_packets_are_gaps() -> None:
+    with flow_and_far(losses=cycle([False, True])) as (flow, far):
+        tick(flow, 6)
+        packets = rtp_from(far)
+        assert [packet.sequence_number - packets[0].sequence_number for packet in packets] == [0, 2, 4]
+        assert (flow.sent, flow.used) == (3, 6)
+
+
+def test_time_that_was_missed_is_not_sent_in_a_burst() -> None:
+    with flow_and_far() as (flow, far):
+        tick(flow)
+        pumping = Pump()
+        moved = pumping._tick([flow], time.monotonic_ns() - 5 * PERIOD_NS - 1_000_000)
+        assert moved == 6 * PERIOD_NS
+        packets = rtp_from(far)
+        assert len(packets) == 2
+        assert packets[1].sequence_number - packets[0].sequence_number == 1
+        assert (packets[1].timestamp - packets[0].timestamp) & 0xFFFFFFFF == 6 * 960
+        assert flow.late == 5
+
+
+def test_a_packet_is_late_when_it_left_more_than_5_ms_after_it_was_due() -> None:
+    with flow_and_far() as (flow, _):
+        tick(flow)
+        assert flow.late == 0
+        pumping = tick(flow, late_ns=LATE_NS + 1_000_000)
+        assert flow.late == 1
+        p99 = pumping.lateness.take_p99_ms()
+        assert p99 is not None and p99 >= 6
+
+
+def test_paused_flows_keep_time_and_begin_a_talkspurt() -> None:
+    with flow_and_far() as (flow, far):
+        tick(flow)
+        flow.sending = False
+        tick(flow, 3)
+        flow.begin_talkspurt()
+        flow.sending = True
+        tick(flow)
+        first, second = rtp_from(far)
+        assert second.sequence_number - first.sequence_number == 1
+        assert (second.timestamp - first.timestamp) & 0xFFFFFFFF == 4 * 960
+        assert second.marker == 1
+
+
+def test_both_ways_through_the_thread(running: Pump) -> None:
+    with flow_and_far() as (flow, far):
+        running.add(flow)
+        for sequence in (1, 2, 4, 5):
+            far.sock.send(rtp(far, sequence))
+        until(lambda: flow.reception.received == 4 and flow.sent >= 10)
+        assert (flow.reception.lost, flow.dropped) == (1, 0)
+        assert flow.reception.jitter_ms is not None
+        release(running, flow)
+        packets = rtp_from(far)
+        assert len(packets) == flow.sent
+        assert flow.late <= 2
+        p99 = running.lateness.take_p99_ms()
+        assert p99 is not None
+
+
+def test_datagrams_from_before_are_taken_with_their_stamps(running: Pump) -> None:
+    with flow_and_far() as (flow, far):
+        running.add(flow, [(rtp(far, 1), 10_000_000), (rtp(far, 2), 30_000_000), (b"\x80" * 5000, None)])
+        until(lambda: flow.reception.received == 2)
+        assert flow.reception.jitter_ms == pytest.approx(0, abs=0.1)
+        release(running, flow)
+
+
+def test_reports_are_sent_and_goodbye_is_said(running: Pump, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump, "REPORT_S", 0.05)
+    with flow_and_far() as (flow, far):
+        running.add(flow)
+        far.sock.send(rtp(far, 1))
+        time.sleep(0.3)
+        release(running, flow)
+        reports = [RtcpPacket.parse(far.rx.unprotect_rtcp(data)) for data in far.received() if 192 <= data[1] <= 223]
+        assert len(reports) >= 3
+        report, description = reports[-2]
+        assert isinstance(report, RtcpSrPacket) and isinstance(description, RtcpSdesPacket)
+        assert report.ssrc == flow.ssrc
+        assert report.reports[0].ssrc == 0x77
+        assert 0 < report.sender_info.packet_count <= flow.sent
+        goodbye = reports[-1][-1]
+        assert isinstance(goodbye, RtcpByePacket)
+        assert goodbye.sources == [flow.ssrc]
+
+
+def test_round_trip_and_loss_come_from_the_far_ends_reports(running: Pump) -> None:
+    with flow_and_far() as (flow, far):
+        running.add(flow)
+        until(lambda: flow.used >= 4)
+        before = rtcp.middle(rtcp.ntp(time.time_ns()))
+        time.sleep(0.01)
+        block = rtcp.ReportBlock(flow.ssrc, 0, flow.used // 2, 0, 0, before, 0)
+        far.sock.send(far.tx.protect_rtcp(rtcp.receiver_report(0x77, [block._replace(ssrc=1), block])))
+        until(lambda: flow.rtt_ms is not None)
+        assert flow.rtt_ms is not None and 9.9 < flow.rtt_ms < 500
+        assert flow.remote_lost_share == pytest.approx(0.5, abs=0.2)
+        release(running, flow)
+
+
+def test_stun_and_dtls_are_handed_back() -> None:
+    handed: list[bytes] = []
+    with flow_and_far(incoming=lambda data, source: handed.append(data)) as (flow, far):
+        pumping = Pump()
+        pumping._add(flow, [])
+        far.sock.send(b"\x00\x01stun")
+        far.sock.send(b"\x16dtls")
+        pumping._drain(time.monotonic_ns() + 10**9)
+        assert handed == [b"\x00\x01stun", b"\x16dtls"]
+        flow.handed_back = 0
+        for _ in range(HANDED_BACK_LIMIT + 5):
+            far.sock.send(b"\x00flood")
+        pumping._drain(time.monotonic_ns() + 10**9)
+        assert len(handed) == 2 + HANDED_BACK_LIMIT
+        assert flow.overflowed == 5
+
+
+def test_garbage_forgery_and_replay_are_counted_and_dropped(running: Pump) -> None:
+    with flow_and_far() as (flow, far):
+        running.add(flow)
+        good, other = rtp(far, 1), rtp(far, 9)
+        for data in (
+            b"",
+            b"\x80",
+            b"\xff\x00garbage",
+            b"\x50garbage",
+            b"\x80\x6f" + bytes(40),
+            b"\x80\xc8" + bytes(40),
+            good,
+            good,
+            other[:-1] + bytes([other[-1] ^ 1]),
+            bytes(far.tx.protect_rtcp(struct.pack("!BBHI", 0x9F, 201, 1, 1))),
+            b"\x80" * 2000,
+            b"\x80" * 4000,
+        ):
+            far.sock.send(data)
+        until(lambda: flow.dropped == 11)
+        assert flow.reception.received == 1
+        assert flow.replayed == 1
+        assert flow.strange == 4
+        assert flow.forged == 6
+        far.sock.send(rtp(far, 2))
+        until(lambda: flow.reception.received == 2)
+        release(running, flow)
+
+
+def test_a_flood_does_not_keep_the_pump_from_sending(running: Pump) -> None:
+    with flow_and_far() as (flow, far):
+        running.add(flow)
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            far.sock.send(b"\xff" * 100)
+            time.sleep(0)
+        assert flow.used >= 15
+        release(running, flow)
+
+
+def test_a_far_end_that_is_gone_is_counted(running: Pump) -> None:
+    with flow_and_far() as (flow, far):
+        running.add(flow)
+        until(lambda: flow.sent > 2)
+        far.sock.close()
+        until(lambda: flow.send_errors + flow.receive_errors >= 3)
+        used = flow.used
+        until(lambda: flow.used > used + 3)
+        release(running, flow)
+
+
+def test_a_full_socket_buffer_is_counted() -> None:
+    def full(data: object) -> int:
+        raise BlockingIOError
+
+    with flow_and_far() as (flow, _):
+        flow.send = full
+        tick(flow, 3)
+        assert (flow.sent, flow.used, flow.send_errors) == (0, 3, 3)
+
+
+def test_slots_are_filled_one_after_the_other() -> None:
+    with ExitStack() as stack:
+        flows = [stack.enter_context(flow_and_far())[0] for _ in range(FILL + 2)]
+        pumping = Pump()
+        for flow in flows:
+            pumping._add(flow, [])
+        assert [flow.slot for flow in flows] == [0] * FILL + [1, 1]
+
+
+def test_release_of_what_was_never_added_is_nothing(running: Pump) -> None:
+    with flow_and_far() as (flow, far):
+        release(running, flow)
+        assert far.received() == []
+        release(running, flow)
+
+
+def test_a_pump_that_was_idle_is_not_late(running: Pump) -> None:
+    with flow_and_far() as (flow, _):
+        running.add(flow)
+        until(lambda: flow.sent)
+        release(running, flow)
+    time.sleep(0.15)
+    with flow_and_far() as (flow, _):
+        running.add(flow)
+        until(lambda: flow.sent)
+        assert flow.late == 0
+        release(running, flow)
+
+
+def test_a_fault_of_ours_is_told() -> None:
+    told: list[BaseException] = []
+    pumping = Pump()
+    pumping.start(told.append)
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    pumping._commands.append(broken)
+    pumping._wake.set()
+    until(lambda: told)
+    assert isinstance(told[0], ZeroDivisionError)
+    pumping.stop()

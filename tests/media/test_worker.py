@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from janusload.media import messages, worker
+from janusload.media.launch import launch
+
+
+class Told:
+    """The engine's end of the socket, spoken by hand."""
+
+    def __init__(self) -> None:
+        self.sock, theirs = socket.socketpair()
+        self.sock.settimeout(10)
+        self.process = launch(0, theirs.fileno(), public_targets=False)
+        theirs.close()
+        self._decoder = messages.Decoder()
+        self._said: list[dict[str, Any]] = []
+        assert self.hear("hello")["pid"] == self.process.pid
+
+    def ask(self, **message: Any) -> dict[str, Any]:
+        self.sock.sendall(messages.encode({"ask": 1, **message}))
+        return self._next(lambda each: each.get("ask") == 1)
+
+    def hear(self, kind: str) -> dict[str, Any]:
+        return self._next(lambda each: each.get("say") == kind)
+
+    def _next(self, wanted: Any) -> dict[str, Any]:
+        while True:
+            for each in self._said:
+                if wanted(each):
+                    self._said.remove(each)
+                    return each
+            chunk = self.sock.recv(65536)
+            assert chunk, "the worker hung up"
+            self._said += self._decoder.feed(chunk)
+
+    def end(self) -> int:
+        return self.process.wait(10)
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    told = Told()
+    yield told
+    if told.process.poll() is None:
+        told.process.kill()
+    told.end()
+    told.sock.close()
+
+
+def offer(peer: int, **changes: Any) -> dict[str, Any]:
+    return {"verb": "offer", "peer": peer, "clip": "silence", "loss": "", "route_to": "127.0.0.1", **changes}
+
+
+def test_it_offers_reports_and_ends_when_told(told: Told) -> None:
+    assert "m=audio" in told.ask(**offer(1))["result"]
+    health = told.hear("health")
+    assert health["cpu_percent"] >= 0 and health["rss_bytes"] > 10_000_000 and health["fds"] >= 5
+    assert health["lag_p99_ms"] > 0
+    told.sock.sendall(messages.encode({"verb": "stop"}))
+    assert told.end() == 0
+
+
+def test_it_ends_with_the_socket(told: Told) -> None:
+    told.sock.close()
+    assert told.end() == 0
+
+
+def test_it_ends_on_a_frame_that_is_none(told: Told) -> None:
+    told.sock.sendall(b"\xff" * 8)
+    assert told.end() == 0
+
+
+def test_interrupts_are_the_parents_business(told: Told) -> None:
+    told.process.send_signal(signal.SIGINT)
+    assert "result" in told.ask(**offer(1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "phase", "words"),
+    [
+        ({"clip": "song"}, "media", "no clip 'song'"),
+        ({"loss": "always"}, "media", "no loss pattern"),
+        ({"route_to": "nowhere"}, "ice", "no route"),
+    ],
+)
+def test_what_cannot_be_made_is_told(told: Told, changes: dict[str, Any], phase: str, words: str) -> None:
+    answer = told.ask(**offer(1, **changes))
+    assert answer["phase"] == phase and words in answer["reason"]
+    assert "result" in told.ask(**offer(2))
+
+
+def test_a_peer_that_it_does_not_know_is_told(told: Told) -> None:
+    answer = told.ask(verb="accept", peer=9, sdp="", timeout_s=1)
+    assert answer["phase"] == "media" and "no such peer" in answer["reason"]
+    assert told.ask(verb="close", peer=9)["result"] is None
+
+
+def test_too_many_open_files_are_told_and_survived(told: Told) -> None:
+    held = len(os.listdir(f"/proc/{told.process.pid}/fd"))
+    _, hard = resource.prlimit(told.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(told.process.pid, resource.RLIMIT_NOFILE, (held + 2, hard))
+    answers = [told.ask(**offer(number)) for number in range(6)]
+    failures = [each for each in answers if "phase" in each]
+    assert failures and all(each["phase"] == "ice" for each in failures)
+    told.ask(verb="close", peer=0)
+    resource.prlimit(told.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
+    assert "result" in told.ask(**offer(10))
+
+
+def test_a_worker_whose_parent_is_another_does_not_start() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from janusload.media import worker; worker.die_with_parent(1 << 22)"],
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 1
+
+
+def test_it_imports_nothing_heavy_or_foreign(told: Told) -> None:
+    code = (
+        "import sys, janusload.media.worker\n"
+        "foreign = {'gevent', 'locust', 'pandas', 'pyarrow', 'scipy'} & set(sys.modules)\n"
+        "assert not foreign, foreign"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+def test_resident_memory_is_read() -> None:
+    assert worker._rss_bytes() > 1_000_000
+
+
+def test_a_killed_parent_takes_it_along() -> None:
+    code = (
+        "import sys, time\n"
+        "from janusload.media.engine import Engine\n"
+        "engine = Engine(); engine.start(); print(engine.pids[0], flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait(5)
+    parent.stdout.close()
+    deadline = time.monotonic() + 5
+    while os.path.exists(f"/proc/{child}") and "State:\tZ" not in Path(f"/proc/{child}/status").read_text():
+        assert time.monotonic() < deadline, "the worker outlives its parent"
+        time.sleep(0.02)
