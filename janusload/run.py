@@ -94,30 +94,37 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
         raise UsageError("put no user or password into the address: it would show in the process list and the report")
     folder = RunFolder.create(options.out, replace=options.replace)
     folder.write_text("scenario.toml", text)
-    with ExitStack() as stack:
-        lab = None
-        if options.url is None:
-            say(_lab_words(plan))
-            lab = stack.enter_context(Lab(_lab_options(plan), folder.janus_log))
-        _write_first_meta(folder, options, plan, text, lab)
-        writer = folder.writer("watch")
-        stack.callback(_close_quietly, writer)
-        load = _LoadProcess(folder, lab.api_secret if lab is not None else api_secret)
-        stack.callback(load.kill)
-        failure = load.follow(tell, _watch(lab, writer), say)
-        if failure is not None and not load.begun:
-            # nothing was measured: a folder with an empty report would only be in the way of the next try
-            stack.callback(folder.remove)
-            raise (UsageError if load.usage else SurroundingsError)(failure)
-        facts = {"leaks": _leaks(lab, load, folder)}
-        meta = folder.read_meta()
-        end = load.end or (f"failed: {failure}" if failure else "failed: the load process ended without a word")
-        folder.write_meta(**facts, run={**meta["run"], "ended_utc": _utc(), "end": end})
-    with _signals_ignored():
+    with ExitStack() as calm:
+        with _removed_if_nothing_began(folder) as begun, ExitStack() as stack:
+            lab = None
+            if options.url is None:
+                say(_lab_words(plan))
+                lab = stack.enter_context(Lab(_lab_options(plan), folder.janus_log))
+            _write_first_meta(folder, options, plan, text, lab)
+            writer = folder.writer("watch")
+            stack.callback(_close_quietly, writer)
+            load = _LoadProcess(folder, lab.api_secret if lab is not None else api_secret)
+            stack.callback(load.kill)
+            failure = load.follow(tell, _watch(lab, writer), say)
+            if not load.begun:
+                raise _never_began(load, failure)
+            begun.append(True)
+            # what is left takes seconds, and is what an interrupted run is for
+            calm.enter_context(_signals_ignored())
+            facts = {"leaks": _leaks(lab, load, folder)}
+            meta = folder.read_meta()
+            end = load.end or (f"failed: {failure}" if failure else "failed: the load process ended without a word")
+            folder.write_meta(**facts, run={**meta["run"], "ended_utc": _utc(), "end": end})
         summary = summarize(folder)
     if failure is not None:
         raise RunFailed(failure, folder.path)
     return summary
+
+
+def _never_began(load: _LoadProcess, failure: str | None) -> BaseException:
+    if load.asked_to_end:
+        return KeyboardInterrupt()
+    return (UsageError if load.usage else SurroundingsError)(failure or "the load process ended without a word")
 
 
 def summarize(folder: RunFolder) -> Summary:
@@ -162,6 +169,10 @@ class _LoadProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def asked_to_end(self) -> bool:
+        return self._asked_to_end is not None
 
     def follow(self, tell: Tell, each_second: Callable[[], None], say: Callable[[str], None]) -> str | None:
         """Read what it says until it ends; returns what broke, in words, or None."""
@@ -231,6 +242,20 @@ class _LoadProcess:
             if lines:
                 return f"{path}: {lines[-1][:300]}"
         return str(path)
+
+
+@contextlib.contextmanager
+def _removed_if_nothing_began(folder: RunFolder) -> Iterator[list[bool]]:
+    """Take the folder away again where nothing was measured: it would only be in the way of the next try.
+
+    The block appends to the list that it is given as soon as there is something to keep.
+    """
+    begun: list[bool] = []
+    try:
+        yield begun
+    finally:
+        if not begun:
+            folder.remove()
 
 
 def _watch(lab: Lab | None, writer: RecordWriter) -> Callable[[], None]:
@@ -339,7 +364,7 @@ def _close_quietly(writer: RecordWriter) -> None:
 
 @contextlib.contextmanager
 def _signals_ignored() -> Iterator[None]:
-    """The report takes a few seconds and is what an interrupted run is for."""
+    """Nothing cuts the block short."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

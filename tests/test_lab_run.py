@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -69,6 +71,40 @@ def test_smoke_talks_mutes_records_and_leaves_nothing(tmp_path: Path) -> None:
     recorded = [int(size) for size in re.findall(r"File is (\d+) bytes: .*janusload-talker", log)]
     # 50 packets a second at 10 + 12 + 8 bytes and more for two seconds or so, half of it muted
     assert len(recorded) >= 2 and min(recorded) > 2000, "the participants were not recorded"
+    assert processes_under(str(tmp_path)) == []
+    assert set(os.listdir("/sys/class/net")) <= links
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("after_s", [0.4, 0.9, 1.6, 2.5, 4.0, 7.0])
+def test_ctrl_c_at_any_moment_leaves_nothing(tmp_path: Path, after_s: float) -> None:
+    links = {link for link in os.listdir("/sys/class/net")}
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "janusload",
+            "run",
+            ROOT / "scenarios" / "smoke.toml",
+            "--lab",
+            "--out",
+            tmp_path / "run",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+    )
+    time.sleep(after_s)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert "Traceback" not in output or after_s < 0.5, output  # before our first line Python speaks for itself
+    assert process.returncode in (0, 1, 4, -signal.SIGINT), output
+    if process.returncode in (0, 4):
+        assert json.loads((tmp_path / "run" / "summary.json").read_text())["leaks"] == {"sessions": 0, "processes": 0}
+        assert (tmp_path / "run" / "report.html").exists()
+    else:
+        assert not (tmp_path / "run").exists(), output
     assert processes_under(str(tmp_path)) == []
     assert set(os.listdir("/sys/class/net")) <= links
 
