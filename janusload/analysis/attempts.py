@@ -17,6 +17,7 @@ from janusload.analysis.censored import BoolArray, FloatArray
 from janusload.records import Outcome, Source
 
 _NS = 1e9
+_NEEDED = ["due_ns", "sent_ns", "answered_ns", "timeout_s", "step", "outcome"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def attempts_of(request: pd.DataFrame, name: str, source: Source | None = None) 
     rows = is_any(request["name"], {name})
     if source is not None:
         rows &= is_any(request["source"], {source})
-    chosen = request if rows.all() else request[rows]
+    chosen = request if rows.all() else request.loc[rows, _NEEDED]
     due_ns = chosen["due_ns"].to_numpy(np.int64)
     sent_ns = chosen["sent_ns"].to_numpy(np.float64)
     limit_s = chosen["timeout_s"].to_numpy(np.float64)

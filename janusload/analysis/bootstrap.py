@@ -116,7 +116,9 @@ def _draw(
     weights = np.zeros((replicates, size))
     row = np.arange(replicates)[:, np.newaxis]
     for offset in range(length):
-        np.add.at(weights, (row, (starts + offset) % size), 1.0)
+        # the last block is cut short, so that a replicate is as long as the step: more attempts would promise more
+        taken = starts[:, : blocks if (blocks - 1) * length + offset < size else blocks - 1]
+        np.add.at(weights, (row, (taken + offset) % size), 1.0)
     return weights, counts, cells
 
 
