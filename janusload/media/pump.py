@@ -158,7 +158,8 @@ class Pump:
             if len(datagram) <= self._room:
                 self._view[: len(datagram)] = datagram
                 self._secured(flow, len(datagram), arrived_ns or time.time_ns())
-        self._schedule_report(flow)
+        # RFC 3550 section 6.2: half the interval before the first
+        self._schedule_report(flow, REPORT_S / 2)
 
     def _release(self, flow: Flow, released: Callable[[], None]) -> None:
         fd = flow.sock.fileno()
@@ -320,9 +321,9 @@ class Pump:
             if flow.used:
                 flow.remote_lost_share = min(1.0, max(0, block.cumulative_lost) / flow.used)
 
-    def _schedule_report(self, flow: Flow) -> None:
+    def _schedule_report(self, flow: Flow, mean_s: float) -> None:
         # RFC 3550 section 6.2: between half and one and a half of the mean, so that reports do not come in step
-        at = time.monotonic_ns() + int(REPORT_S * 1e9 * (0.5 + random.random()))
+        at = time.monotonic_ns() + int(mean_s * 1e9 * (0.5 + random.random()))
         heapq.heappush(self._reports, (at, next(self._tie), flow))
 
     def _report(self) -> None:
@@ -332,7 +333,7 @@ class Pump:
             flow = heapq.heappop(self._reports)[2]
             if self._flows.get(flow.sock.fileno()) is flow:
                 self._send_rtcp(flow)
-                self._schedule_report(flow)
+                self._schedule_report(flow, REPORT_S)
 
     def _send_rtcp(self, flow: Flow, ending: bytes = b"") -> None:
         now = time.time_ns()
