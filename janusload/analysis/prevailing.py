@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from janusload.analysis.answer import onset_of
 from janusload.analysis.attempts import Attempts
+from janusload.analysis.bootstrap import SEED
 from janusload.analysis.censored import FloatArray
 from janusload.analysis.plan import Plan
 from janusload.analysis.steps import Measured
@@ -53,6 +54,9 @@ def by_latency(
     count = min(_MOST_BINS, len(rows) // _PER_BIN)
     if count < 2:
         return None
+    # Attempts after equal pings are alike, whenever they were made: in the order of time one bin would get the last.
+    mixed = np.random.default_rng(SEED).permutation(len(rows))
+    rows, before_ms = rows[mixed], before_ms[mixed]
     order = np.argsort(before_ms, kind="stable")
     bins = [_bin(attempts, rows[chosen], before_ms[chosen], part[0]) for chosen in np.array_split(order, count)]
     return onset_of(bins, None, plan._replace(axis=AXIS), timeout_s, intervals=False)
