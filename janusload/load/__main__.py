@@ -23,6 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import gevent
+import gevent.event
 
 from janusload import scenario as scenarios
 from janusload.errors import JanusloadError, UsageError
@@ -52,8 +53,11 @@ def main(argv: list[str] | None = None) -> int:
         except OSError:
             os._exit(1)  # whoever started us is gone, and with it everybody who could read the answer
 
+    stop = gevent.event.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(signum, stop.set)
     try:
-        end = perform(RunFolder.open(options.run_dir), announce)
+        end = perform(RunFolder.open(options.run_dir), announce, stop)
     except JanusloadError as error:
         announce({"type": "error", "message": str(error), "usage": isinstance(error, UsageError)})
         return 1
@@ -61,8 +65,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def perform(folder: RunFolder, announce: Announce) -> str:
-    """Carry a run through; returns how it ended. Raises JanusloadError if it could not be."""
+def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> str:
+    """Carry a run through, or until `stop` is set; returns how it ended. Raises JanusloadError if it could not be."""
     quiet_locust()
     meta = folder.read_meta()
     scenario, _ = scenarios.load(folder.path / "scenario.toml")
@@ -76,13 +80,13 @@ def perform(folder: RunFolder, announce: Announce) -> str:
     engine = Engine(workers=_media_workers(scenario), on_record=recorder.write)
     stage = Stage(target, recorder, engine)
     try:
-        return _perform(scenario, folder, stage, announce)
+        return _perform(scenario, folder, stage, announce, stop)
     finally:
         engine.stop()
         recorder.close()
 
 
-def _perform(scenario: Scenario, folder: RunFolder, stage: Stage, announce: Announce) -> str:
+def _perform(scenario: Scenario, folder: RunFolder, stage: Stage, announce: Announce, stop: gevent.event.Event) -> str:
     recorder = stage.recorder
     needs_bridge = bool(scenario.users)
     info = stage.check_server(["janus.plugin.audiobridge"] if needs_bridge else [])
@@ -134,9 +138,8 @@ def _perform(scenario: Scenario, folder: RunFolder, stage: Stage, announce: Anno
         spawn=lambda: runner.start(scenario.user_count, spawn_rate=max(g.spawn_rate for g in scenario.users)),
         leave=runner.stop,
         announce=announce,
+        stop=stop,
     )
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        gevent.signal_handler(signum, conductor.stop)
     with ExitStack() as stack:
         stack.callback(health.stop)
         health.start()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import gevent
+import gevent.event
 
 from janusload.errors import JanusloadError
 from janusload.load.arrivals import Arrivals
@@ -55,6 +56,7 @@ class Conductor:
     Args:
         spawn: begins the users; `leave` ends them orderly. Both belong to Locust's runner.
         announce: takes progress as a dict of plain values, about once a second.
+        stop: set when the run is to end orderly, from whichever phase it is in.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Conductor:
         spawn: Callable[[], None],
         leave: Callable[[], None],
         announce: Announce,
+        stop: gevent.event.Event,
     ) -> None:
         self.scenario = scenario
         self.stage = stage
@@ -78,17 +81,13 @@ class Conductor:
         self._spawn = spawn
         self._leave = leave
         self._announce = announce
-        self._stop_wanted = False
+        self._stop = stop
         self._good: dict[str, list[ProbeRecord]] = {}
         self._count_from_ns = 0
 
     @property
     def recorder(self) -> Recorder:
         return self.stage.recorder
-
-    def stop(self) -> None:
-        """End the run orderly, from whichever phase it is in; called again it changes nothing."""
-        self._stop_wanted = True
 
     def probed(self, record: ProbeRecord) -> None:
         """To be called with every answer of the ladder."""
@@ -207,7 +206,7 @@ class Conductor:
         """Sleep, but not past a wish to stop or a failure of the recorder."""
         until = time.monotonic() + seconds
         while True:
-            if self._stop_wanted:
+            if self._stop.is_set():
                 raise Stopped
             if self.recorder.failure is not None:
                 raise self.recorder.failure
