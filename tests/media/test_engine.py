@@ -74,6 +74,8 @@ def test_a_hangup_by_janus_ends_the_peer(lab: Lab, engine: Engine, heard: Heard)
     with echotest(lab.url) as janus, engine.peer("left", route_to=lab.address) as peer:
         handle = janus.attach()
         peer.accept(janus.call(handle, peer.offer()))
+        # our side is up first, by half a round trip; hung up before its own is, Janus leaves without a DTLS alert
+        janus.wait_for("webrtcup", handle)
         janus.hangup(handle)
         assert peer.ended.wait(5)
         assert peer.state == "closed"
