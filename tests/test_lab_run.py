@@ -6,9 +6,13 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -146,6 +150,56 @@ def test_locust_runs_the_same_users_headless(lab: Lab, tmp_path: Path) -> None:
     for name in ("audiobridge.join", "audiobridge.leave", "janus.destroy"):
         assert stats[name]["num_requests"] == 3 and stats[name]["num_failures"] == 0, stats
     assert lab.sessions() == 0
+
+
+@pytest.mark.lab
+def test_locust_web_ui_starts_stops_and_starts_again(lab: Lab) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    before = lab.sessions()
+    process = subprocess.Popen(
+        [*LOCUST, "--host", "ws://127.0.0.1:1", "--web-port", str(port), "--janus-room", "777", "--janus-make-room"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+
+    def ask(path: str, **form: object) -> str:
+        data = urllib.parse.urlencode(form).encode() if form else None
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", data, timeout=10) as answer:
+            return answer.read().decode()
+
+    def counted(name: str) -> tuple[int, int]:
+        rows = {row["name"]: row for row in json.loads(ask("/stats/requests"))["stats"]}
+        return (rows[name]["num_requests"], rows[name]["num_failures"]) if name in rows else (0, 0)
+
+    try:
+        wait_until(lambda: answers(port))
+        for users in (3, 2):
+            ask("/swarm", user_count=users, spawn_rate=users, host=lab.url)
+            wait_until(lambda users=users: counted("audiobridge.join") == (users, 0))  # type: ignore[misc]
+            ask("/stop", now=1)
+            wait_until(lambda: lab.sessions() == before)
+            wait_until(lambda users=users: counted("audiobridge.leave") == (users, 0))  # type: ignore[misc]
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert "Traceback" not in errors, errors
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.1)
 
 
 def test_locust_says_clearly_that_the_host_is_unreachable() -> None:

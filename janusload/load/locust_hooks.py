@@ -25,6 +25,8 @@ log = logging.getLogger("locust.janusload")
 
 def add_arguments(parser: ArgumentParser, **_: Any) -> None:
     """Options of ours in Locust's `--help` and web UI."""
+    # Locust's own default is every interface, for anybody who can reach it
+    parser.set_defaults(web_host="127.0.0.1")
     group = parser.add_argument_group("janusload")
     group.add_argument("--janus-room", type=int, default=1234, help="AudioBridge room that users join")
     group.add_argument("--janus-make-room", action="store_true", help="make the room, and destroy it afterwards")
