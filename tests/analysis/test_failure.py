@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from janusload.analysis import summarize
-from janusload.records import MarkerKind, MarkerRecord, Outcome, ProbeRecord, Record, Rung
+from janusload.records import MarkerKind, MarkerRecord, Outcome, Record, Rung
 from janusload.summary import Failure, FailureKind, OnsetStatus
-from tests.analysis.simulated import Law, Simulated, knee, ns, probe, server
+from tests.analysis.simulated import Law, Simulated, knee, ns, server
 
 ALL = (
     Rung.TCP,
@@ -257,34 +257,7 @@ def test_a_deadlock_that_strikes_when_people_leave(tmp_path: Path) -> None:
     assert failure.recovered_after_s is None
 
 
-# --- what a rung says -------------------------------------------------------------------------------------------
-
-
-def test_a_rung_that_never_answered_says_nothing(tmp_path: Path) -> None:
-    answers = rungs({Rung.AUDIOBRIDGE_SYNC}, from_then_on(0.0))  # the plugin is not there
-    assert failure_of(tmp_path, rungs=answers, law=knee(9999)).kind is FailureKind.NONE
-
-
-@pytest.mark.parametrize(
-    ("detail", "kind"),
-    [
-        ("audiobridge.exists: no answer within 2 s", FailureKind.PLUGIN_STUCK),
-        ("", FailureKind.PLUGIN_STUCK),
-        ("the handle that was attached beforehand is gone", FailureKind.NONE),
-        ("audiobridge.exists: Janus error 458: No such session", FailureKind.NONE),
-        ("audiobridge.exists: audiobridge error 485: No such room", FailureKind.NONE),
-    ],
-)
-def test_only_silence_is_a_sign_of_being_stuck(tmp_path: Path, detail: str, kind: FailureKind) -> None:
-    asked: list[Record] = [
-        probe(Rung.AUDIOBRIDGE_SYNC, t, True)
-        if t < 40
-        else ProbeRecord(Rung.AUDIOBRIDGE_SYNC, ns(t), None, 1.0, False, detail)
-        for t in np.arange(0.5, 70.0).tolist()
-    ]
-    answers = {rung: (lambda _t_s: True) for rung in ALL[:5]}
-    failure = failure_of(tmp_path, rungs=answers, law=knee(9999), extra=asked)
-    assert failure.kind is kind, failure.rule
+# --- without a ladder, and without connections ---------------------------------------------------------------------
 
 
 def test_without_a_ladder_the_stream_alone_says_overload_and_no_more(tmp_path: Path) -> None:
