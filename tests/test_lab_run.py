@@ -182,12 +182,9 @@ def test_locust_web_ui_starts_stops_and_starts_again(lab: Lab) -> None:
             wait_until(lambda: lab.sessions() == before)
             wait_until(lambda users=users: counted("audiobridge.leave") == (users, 0))  # type: ignore[misc]
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # Locust hears SIGTERM between greenlets; SIGINT is raised inside whichever runs
         _, errors = process.communicate(timeout=20)
-    # Locust's web server may speak of a client that went away while it was stopped; nothing of ours may have raised
-    assert "janusload/" not in "".join(line for line in errors.splitlines() if line.lstrip().startswith("File ")), (
-        errors
-    )
+    assert "Traceback" not in errors, errors
 
 
 def answers(port: int) -> bool:

@@ -77,7 +77,7 @@ def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> 
         tls=_tls(meta["target"]),
     )
     recorder = Recorder(folder.writer("load"))
-    engine = Engine(workers=_media_workers(scenario), on_record=recorder.write)
+    engine = Engine(workers=_media_workers(scenario), on_record=recorder.write, public_targets=target.allow_public)
     stage = Stage(target, recorder, engine)
     try:
         return _perform(scenario, folder, stage, announce, stop)

@@ -68,7 +68,7 @@ def _set_stage(environment: Environment, options: Any, stack: ExitStack) -> None
         folder.write_meta(target={"url": target.url})
         writer = folder.writer(f"load-{os.getpid()}")
     recorder = Recorder(writer)
-    engine = Engine(on_record=recorder.write)
+    engine = Engine(on_record=recorder.write, public_targets=target.allow_public)
     stage = Stage(target, recorder, engine, timeout_s=options.janus_timeout)
     stack.callback(recorder.close)
     stage.check_server(["janus.plugin.audiobridge"])

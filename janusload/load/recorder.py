@@ -100,7 +100,6 @@ class Recorder:
     def _request(self, transaction: Transaction, user: str, source: Source) -> None:
         error = transaction.error
         outcome = transaction.outcome or Outcome.CUT
-        refused = isinstance(error, CoreError | PluginError)
         step = self._step_at(transaction.due_ns)
         record = RequestRecord(
             transaction.number,
@@ -115,7 +114,7 @@ class Recorder:
             getattr(error, "phase", ""),
             error.layer if isinstance(error, CoreError | PluginError) else "",
             transaction.plugin,
-            error.code if isinstance(error, CoreError | PluginError) and refused else None,
+            error.code if isinstance(error, CoreError | PluginError) else None,
             user,
         )
         self.write(record)

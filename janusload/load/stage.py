@@ -21,7 +21,7 @@ from janusload.janus.connection import Connection
 from janusload.janus.plugins.audiobridge import AudioBridge
 from janusload.janus.session import Session
 from janusload.load.recorder import Recorder
-from janusload.media.engine import Engine, Peer
+from janusload.media.engine import Engine
 from janusload.records import Source
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Stage:
                 session.destroy()
 
     @contextmanager
-    def audio(self, peer: Peer) -> Iterator[None]:
+    def audio(self) -> Iterator[None]:
         """Counts a participant while its audio flows."""
         self.participants += 1
         try:

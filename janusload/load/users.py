@@ -66,7 +66,7 @@ class AudioBridgeUser(JanusUser):
             with self.stage.engine.peer(self.name, clip=self.clip) as peer:
                 joined = bridge.join(room, jsep=peer.offer(), display=self.name)
                 peer.accept(joined.jsep or {})
-                with self.stage.audio(peer):
+                with self.stage.audio():
                     if self.record:
                         bridge.configure(record=True, filename=f"janusload-{self.name}")
                     self.talk(bridge)
