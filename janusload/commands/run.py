@@ -1,0 +1,95 @@
+"""`janusload run`: a scenario against a Janus, and its report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.live import Live
+
+from janusload import live
+from janusload.commands.report import show
+from janusload.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser("run", help="run a scenario and write its report")
+    run.add_argument("scenario", type=Path, metavar="SCENARIO", help="a scenario file (TOML)")
+    where = run.add_mutually_exclusive_group()
+    where.add_argument("--host", metavar="URL", help="the Janus to load, as ws://HOST:PORT or wss://HOST:PORT")
+    where.add_argument("--lab", action="store_true", help="a private Janus on this machine (needs root)")
+    run.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: reports/out/NAME-TIME)")
+    run.add_argument("--replace", action="store_true", help="discard the run that lies in the run folder already")
+    run.add_argument("--allow-public", action="store_true", help="allow targets beyond loopback and private networks")
+    run.add_argument("--ca", metavar="FILE", help="certificate authority to trust for wss://")
+    run.add_argument("--insecure", action="store_true", help="do not verify the certificate of wss://")
+    run.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    from janusload import run, scenario
+    from janusload.lab import privilege
+
+    plan, _ = scenario.load(options.scenario)
+    if options.host is None and not options.lab and plan.lab is None:
+        raise UsageError(f"{options.scenario} names no [lab]: say --host URL, or --lab for a private Janus")
+    if options.host is None and privilege.needs_reexec():
+        console.print("No root: going on inside an unprivileged user and network namespace.", highlight=False)
+        privilege.reexec(sys.argv)
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    wanted = run.RunOptions(
+        scenario=options.scenario,
+        url=options.host,
+        out=options.out or Path("reports/out") / f"{plan.name}-{stamp}",
+        replace=options.replace,
+        allow_public=options.allow_public,
+        ca=options.ca,
+        insecure=options.insecure,
+        command=shlex.join(["janusload", *sys.argv[1:]]),
+    )
+    view = _View(console, plan.name)
+    with view:
+        summary = run.run(wanted, api_secret=os.environ.get("JANUS_API_SECRET"), tell=view.tell, say=view.say)
+    return show(summary, wanted.out.absolute(), console)
+
+
+class _View:
+    """Live progress: a few rows that stay in place on a terminal, a line when something changes elsewhere."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        self._console = console
+        self._name = name
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._said = ("", -1)
+        self._next_s = 0.0
+
+    def __enter__(self) -> _View:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, words: str) -> None:
+        self._console.print(words, markup=False, highlight=False, soft_wrap=True)
+
+    def tell(self, progress: dict[str, Any]) -> None:
+        if self._live is not None:
+            self._live.update(live.panel(self._name, progress), refresh=True)
+            return
+        now = (progress["phase"], progress["step"])
+        if now != self._said or time.monotonic() >= self._next_s:
+            self._said = now
+            self._next_s = time.monotonic() + 5.0
+            self.say(live.line(progress))

@@ -1,0 +1,7 @@
+"""What the exit codes of the command line mean."""
+
+PASSED = 0
+ERROR = 1  # of the tool or its surroundings
+USAGE = 2
+THRESHOLD = 3  # a threshold was crossed, or the onset lies below the wanted load
+INCONCLUSIVE = 4  # the generator or the sample size was the limit
