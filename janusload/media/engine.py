@@ -1,14 +1,9 @@
-"""The gevent side of media: starts worker processes, asks them for peers, passes on what they report.
-
-Works with and without locust's monkey patching: sockets and waiting are gevent's own, and child processes are those
-of whatever `subprocess` is in force, polled and never waited for in the kernel.
-"""
+"""The gevent side of media: spreads peers over worker processes, asks for them, passes on what they report."""
 
 from __future__ import annotations
 
 import itertools
 import logging
-import subprocess
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -16,23 +11,17 @@ from typing import Any
 
 import gevent
 import gevent.event
-import gevent.queue
-import gevent.socket
 
 from janusload.errors import MediaError, WorkerLost
 from janusload.media import messages
-from janusload.media.launch import describe_exit, launch
+from janusload.media.link import WorkerLink
 from janusload.media.messages import Message
 from janusload.records import MediaRecord, Record
 
 log = logging.getLogger(__name__)
 
-#: asks that may wait to be written to one worker; more, and it is not keeping up
-OUTBOX_LIMIT = 4096
 #: what the engine gives a worker beyond the time that the worker itself has for an answer
 GRACE_S = 3.0
-#: how long a killed process may take to be reaped
-REAP_S = 2.0
 
 _FINAL = ("closed", "failed")
 
@@ -58,12 +47,12 @@ class Engine:
         on_lost: Callable[[int, str], None] = lambda worker, reason: None,
         public_targets: bool = False,
     ) -> None:
-        self._links = [WorkerLink(number, on_record, on_lost, public_targets) for number in range(workers)]
+        self._carriers = [Carrier(number, on_record, on_lost, public_targets) for number in range(workers)]
         self._numbers = itertools.count()
 
     @property
     def pids(self) -> list[int]:
-        return [link.pid for link in self._links if link.alive]
+        return [carrier.link.pid for carrier in self._carriers if carrier.link.alive]
 
     def start(self, timeout_s: float = 30) -> None:
         """Start the workers; returns when each has said hello.
@@ -72,22 +61,22 @@ class Engine:
             MediaError: phase `worker`; one did not. None is left running.
         """
         try:
-            for link in self._links:
-                link.start()
+            for carrier in self._carriers:
+                carrier.link.start()
             with gevent.Timeout(timeout_s, MediaError(f"no media worker within {timeout_s:g} s", phase="worker")):
-                for link in self._links:
-                    link.wait_hello()
+                for carrier in self._carriers:
+                    carrier.link.wait_hello()
         except BaseException:
             self.stop(timeout_s=0)
             raise
 
     def stop(self, timeout_s: float = 5) -> None:
         """End peers and workers; who does not end in time is killed. Again is nothing."""
-        for link in self._links:
-            link.tell_stop()
+        for carrier in self._carriers:
+            carrier.link.tell_stop()
         deadline = time.monotonic() + timeout_s
-        for link in self._links:
-            link.finish(max(0.0, deadline - time.monotonic()))
+        for carrier in self._carriers:
+            carrier.link.finish(max(0.0, deadline - time.monotonic()))
 
     def peer(self, name: str, *, clip: str = "speech", loss: str = "", route_to: str | None = None) -> Peer:
         """A peer on the worker that carries the fewest; nothing is created yet.
@@ -102,11 +91,11 @@ class Engine:
         Raises:
             WorkerLost: no worker runs.
         """
-        links = [link for link in self._links if link.alive]
-        if not links:
+        alive = [carrier for carrier in self._carriers if carrier.link.alive]
+        if not alive:
             raise WorkerLost("no media worker is running")
-        link = min(links, key=lambda each: len(each.peers))
-        return Peer(link, next(self._numbers), name, {"clip": clip, "loss": loss, "route_to": route_to})
+        carrier = min(alive, key=lambda each: len(each.peers))
+        return Peer(carrier, next(self._numbers), name, {"clip": clip, "loss": loss, "route_to": route_to})
 
 
 class Peer:
@@ -120,7 +109,7 @@ class Peer:
         ended: set once the state is closed or failed.
     """
 
-    def __init__(self, link: WorkerLink, number: int, name: str, making: dict[str, Any]) -> None:
+    def __init__(self, carrier: Carrier, number: int, name: str, making: dict[str, Any]) -> None:
         self.name = name
         self.number = number
         self.state = "new"
@@ -128,11 +117,12 @@ class Peer:
         self.record: MediaRecord | None = None
         self.dropped = 0
         self.ended = gevent.event.Event()
-        self._link = link
+        self._carrier = carrier
+        self._link = carrier.link
         self._making = making
         self.created = False
         self._closed = False
-        link.peers[number] = self
+        carrier.peers[number] = self
 
     def __enter__(self) -> Peer:
         return self
@@ -208,7 +198,7 @@ class Peer:
             self._link.post({"verb": "close", "peer": self.number})
         else:
             self.end("closed")
-        self._link.forget(self)
+        self._carrier.forget(self)
 
     def end(self, state: str, error: MediaError | None = None) -> None:
         """Take the final state; for the engine."""
@@ -237,13 +227,11 @@ def _sdp(jsep: dict[str, Any], kind: str) -> str:
     return text
 
 
-class WorkerLink:
-    """A worker process, its socket, and the greenlets that read and write it.
+class Carrier:
+    """A worker as the engine holds it: the link to it, and the peers that it carries.
 
     Attributes:
-        number: as in `media-0`.
-        peers: those that it carries, by number.
-        gone: whether its process has ended, or is being ended.
+        peers: those that were not closed, by number.
     """
 
     def __init__(
@@ -253,170 +241,33 @@ class WorkerLink:
         on_lost: Callable[[int, str], None],
         public_targets: bool,
     ) -> None:
-        self.number = number
+        self.link = WorkerLink(number, on_said=self._said, on_end=self._end, public_targets=public_targets)
         self.peers: dict[int, Peer] = {}
-        self.gone = False
         self._closing: dict[int, Peer] = {}
         self._on_record = on_record
         self._on_lost = on_lost
-        self._public_targets = public_targets
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: Any = None
-        self._outbox: Any = gevent.queue.SimpleQueue()
-        self._asks: dict[int, Any] = {}
-        self._ask_numbers = itertools.count()
-        self._hello: Any = gevent.event.AsyncResult()
-        self._greenlets: list[Any] = []
-        self._stopping = False
-
-    @property
-    def alive(self) -> bool:
-        """Whether it has said hello and not ended."""
-        return bool(self._hello.ready()) and not self.gone and not self._stopping
-
-    @property
-    def pid(self) -> int:
-        """Its process; -1 before the start."""
-        return self._process.pid if self._process else -1
-
-    def start(self) -> None:
-        """Start the process and the greenlets; returns before it has said hello."""
-        ours, theirs = gevent.socket.socketpair()
-        self._socket = ours
-        try:
-            self._process = launch(self.number, theirs.fileno(), public_targets=self._public_targets)
-        finally:
-            theirs.close()
-        self._greenlets = [gevent.spawn(self._read), gevent.spawn(self._write)]
-
-    def wait_hello(self) -> None:
-        """Wait for its hello.
-
-        Raises:
-            WorkerLost: it ended before.
-        """
-        self._hello.get()
-
-    def ask(self, message: Message, timeout_s: float) -> Any:
-        """Ask and wait for the answer.
-
-        Raises:
-            MediaError: what the worker says, or phase `worker` when it says nothing in time.
-            WorkerLost: it is gone.
-        """
-        if self.gone or self._stopping:
-            raise WorkerLost(f"the media worker {self.number} is gone")
-        if len(self._outbox) >= OUTBOX_LIMIT:
-            raise MediaError(f"the media worker {self.number} does not take requests", phase="worker")
-        number = next(self._ask_numbers)
-        result = self._asks[number] = gevent.event.AsyncResult()
-        try:
-            self.post({**message, "ask": number})
-            return result.get(timeout=timeout_s)
-        except gevent.Timeout as exc:
-            # somebody else's timeout is theirs to deal with
-            if result.ready() or exc.seconds != timeout_s:
-                raise
-            text = f"the media worker {self.number} did not {message['verb']} within {timeout_s:g} s"
-            raise MediaError(text, phase="worker") from None
-        finally:
-            del self._asks[number]
-
-    def post(self, message: Message) -> None:
-        """Have a message written; waits for nothing.
-
-        Closes come this way past the limit of the outbox: each peer has one, so they are bounded as the peers are.
-        """
-        self._outbox.put(messages.encode(message))
 
     def forget(self, peer: Peer) -> None:
         """A peer was closed: it counts no more, but its last record is still to come."""
-        if self.peers.pop(peer.number, None) is not None and peer.created:
+        if self.peers.pop(peer.number, None) is not None and peer.created and not self.link.gone:
             self._closing[peer.number] = peer
 
-    def tell_stop(self) -> None:
-        """Ask it to close its peers and end."""
-        if not self._stopping and not self.gone and self._process is not None:
-            self._outbox.put(messages.encode({"verb": "stop"}))
-        self._stopping = True
-
-    def finish(self, timeout_s: float) -> None:
-        """Wait until the process has ended, kill it if it does not, and let go of everything."""
-        if self._process is None:
-            return
-        if self._exit_code(timeout_s) is None:
-            self._process.kill()
-            self._exit_code(REAP_S)
-        # the reader ends by the end of the socket, after it has passed on what was left
-        gevent.joinall(self._greenlets[:1], timeout=REAP_S)
-        gevent.killall([each for each in self._greenlets if each is not gevent.getcurrent()])
-        self._end("the media engine was stopped", "closed")
-        self._socket.close()
-
-    def _exit_code(self, timeout_s: float) -> int | None:
-        """The exit code as soon as there is one; None if there is none in time.
-
-        Polled: waiting would block every greenlet where `subprocess` is not gevent's, and gevent's own child watcher
-        would take other people's children from them where it is not patched in.
-        """
-        if self._process is None:
-            return None
-        deadline = time.monotonic() + timeout_s
-        while (code := self._process.poll()) is None and time.monotonic() < deadline:
-            gevent.sleep(0.01)
-        return code
-
-    def _write(self) -> None:
-        try:
-            while True:
-                self._socket.sendall(self._outbox.get())
-        except OSError:
-            # the reader sees the end as well, and tells
-            return
-
-    def _read(self) -> None:
-        decoder = messages.Decoder()
-        reason = ""
-        try:
-            while chunk := self._socket.recv(65536):
-                for message in decoder.feed(chunk):
-                    self._take(message)
-        except OSError:
-            # with unread bytes in its socket a process that is killed resets it: how it ended says more
-            pass
-        except MediaError as exc:
-            reason = str(exc)
-        if not self._stopping:
-            self._lost(reason)
-
-    def _take(self, message: Message) -> None:
-        if "ask" in message:
-            result = self._asks.get(message["ask"])
-            if result is None:
-                # whoever asked has given up
-                return
-            if "phase" in message:
-                result.set_exception(MediaError(message["reason"], phase=message["phase"]))
-            else:
-                result.set(message["result"])
-            return
+    def _said(self, message: Message) -> None:
         match message["say"]:
             case "media":
                 for row in message["rows"]:
                     self._media(row)
             case "health":
-                self._pass_on(messages.health_record(message, worker=self.number))
+                self._pass_on(messages.health_record(message, worker=self.link.number))
             case "state":
                 self._state(message)
-            case "hello":
-                self._hello.set(message)
 
     def _media(self, row: list[Any]) -> None:
         number = row[0]
         peer = self.peers.get(number) or self._closing.get(number)
         if peer is None:
             return
-        peer.record, peer.dropped = messages.media_record(row, peer=peer.name, worker=self.number)
+        peer.record, peer.dropped = messages.media_record(row, peer=peer.name, worker=self.link.number)
         self._pass_on(peer.record)
         if peer.record.state in _FINAL and number in self._closing:
             del self._closing[number]
@@ -441,26 +292,9 @@ class WorkerLink:
             # a receiver's fault must not end the reader, and with it all peers of the worker
             log.exception("a receiver of media records failed")
 
-    def _lost(self, reason: str) -> None:
-        """The process is gone, or its socket is of no use any more: end it and everything that it carried."""
-        if self._process is not None:
-            if self._exit_code(0.5) is None:
-                self._process.kill()
-            reason = reason or describe_exit(self._exit_code(REAP_S))
-        self._end(f"the media worker {self.number} is gone: {reason}", "failed")
-        try:
-            self._on_lost(self.number, reason)
-        except Exception:
-            log.exception("a receiver of lost media workers failed")
-
-    def _end(self, text: str, state: str) -> None:
-        self.gone = True
-        error = WorkerLost(text)
-        if not self._hello.ready():
-            self._hello.set_exception(error)
-        for result in list(self._asks.values()):
-            if not result.ready():
-                result.set_exception(error)
+    def _end(self, error: WorkerLost, reason: str | None) -> None:
+        """The worker is gone, and everything that it carried with it; `reason` where nobody had asked it to go."""
+        state = "closed" if reason is None else "failed"
         for peer in [*self.peers.values(), *self._closing.values()]:
             if peer.state not in _FINAL and peer.record is not None:
                 peer.record = peer.record._replace(t_ns=time.monotonic_ns(), state=state)
@@ -468,3 +302,8 @@ class WorkerLink:
             peer.end(state, error)
         self.peers.clear()
         self._closing.clear()
+        if reason is not None:
+            try:
+                self._on_lost(self.link.number, reason)
+            except Exception:
+                log.exception("a receiver of lost media workers failed")

@@ -148,7 +148,7 @@ def test_peers_open_and_close_without_growth(engine: Engine, heard: Heard) -> No
     # 240 peers more, of 0.15 MB each while they live: a fifth of that is left to the allocator, whose high-water mark
     # goes on rising for some 2,000 peers and then stays
     assert last.rss_bytes - first.rss_bytes < 240 * 30_000
-    assert not engine._links[0].peers
+    assert not engine._carriers[0].peers
 
 
 def caught_by(call: Callable[[], object]) -> BaseException | None:
