@@ -1,47 +1,14 @@
-"""A scenario: TOML in, a validated frozen `Scenario` out.
-
-Quantities are written with their unit (`"2 s"`, `"60/s"`, `"20 %"`, `"256 MB"`), so that a wrong unit is an error and
-not a wrong run. All faults of a file are reported at once, each with its key and the reason.
-"""
+"""What a scenario file says, as frozen objects."""
 
 from __future__ import annotations
 
 import math
-import re
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from janusload.errors import ScenarioError
 from janusload.pacing import Plateau, Schedule
-
-_QUANTITY = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*(\S.*?)?\s*$")
-
-_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
-_PER_SECOND = {"/s": 1.0, "/min": 1 / 60}
-_SHARE = {"%": 0.01}
-_BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
-
-
-def _quantity(units: dict[str, float], example: str) -> BeforeValidator:
-    """Text such as `"2 s"` to a number in the base unit of `units`."""
-
-    def parse(value: object) -> float:
-        match = _QUANTITY.match(value) if isinstance(value, str) else None
-        if match is None or match[2] not in units:
-            known = ", ".join(units)
-            raise ValueError(f"{value!r} has no unit that fits here: write it like {example!r} (units: {known})")
-        return float(match[1]) * units[match[2]]
-
-    return BeforeValidator(parse)
-
-
-Duration = Annotated[float, _quantity(_SECONDS, "2 s"), Field(gt=0)]
-Rate = Annotated[float, _quantity(_PER_SECOND, "60/s"), Field(gt=0)]
-Share = Annotated[float, _quantity(_SHARE, "20 %"), Field(ge=0)]
-Bytes = Annotated[float, _quantity(_BYTES, "256 MB"), Field(gt=0)]
+from janusload.scenario.quantities import Bytes, Duration, Rate, Share
 
 
 class _Table(BaseModel):
@@ -182,40 +149,3 @@ class Scenario(_Table):
             counted_s = max(self.shape.samples_per_step / rate, self.shape.shortest)
             plateaus.append(Plateau(rate, math.ceil((self.settle_s + counted_s) * 1000) / 1000))
         return Schedule(plateaus)
-
-
-def load(path: Path) -> tuple[Scenario, str]:
-    """Read a scenario file; returns it with its text.
-
-    Raises:
-        ScenarioError: it cannot be read, is no TOML, or has faults; all of them are listed.
-    """
-    name = str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ScenarioError(name, [("", f"cannot be read: {reason}")]) from None
-    try:
-        return parse(tomllib.loads(text)), text
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(name, [("", f"is no TOML: {error}")]) from None
-    except ValidationError as error:
-        raise ScenarioError(name, [_fault(fault) for fault in error.errors()]) from None
-
-
-def parse(table: dict[str, Any]) -> Scenario:
-    """Validate a table that was read from TOML. Raises pydantic's ValidationError."""
-    return Scenario.model_validate(table)
-
-
-def _fault(fault: Any) -> tuple[str, str]:
-    key = ".".join(str(part) for part in fault["loc"])
-    reason = str(fault["msg"]).removeprefix("Value error, ")
-    if fault["type"] == "extra_forbidden":
-        reason = "no such key"
-    elif fault["type"] == "missing":
-        reason = "is missing"
-    elif fault["type"] not in ("value_error",):
-        reason = f"{reason} (it is {fault['input']!r})"
-    return key, reason

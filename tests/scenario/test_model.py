@@ -7,7 +7,7 @@ import pytest
 from janusload.errors import ScenarioError
 from janusload.scenario import load
 
-SCENARIOS = sorted((Path(__file__).parent.parent / "scenarios").glob("*.toml"))
+SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.toml"))
 
 GOOD = """
 schema = 1
