@@ -149,6 +149,18 @@ class ServerRecord(NamedTuple):
         throttled_share: share of the CPU quota's periods in which it was throttled since the record before.
         rss_bytes, anon_bytes, file_bytes: resident memory and its split.
         state: one letter as in /proc/PID/stat; empty when the process is gone.
+        fds_limit: soft RLIMIT_NOFILE; `threads_limit`: the least of RLIMIT_NPROC and pids.max that is known.
+        written_bytes: what it has written to disks since its start (/proc/PID/io); None without the right to see it.
+        cpu_limit_percent: CPU quota of its control group, percent of a core; None without one.
+        cgroup_bytes, cgroup_limit_bytes: memory charged to its control group, page cache included, and the limit.
+        cgroup_anon_bytes .. cgroup_kernel_stack_bytes: how that splits up; `cgroup_slab_bytes` is all of the slab.
+        cgroup_dirty_bytes, cgroup_writeback_bytes: page cache that is not on the disk yet, and that is on its way.
+        limit_hits: how often the limit was run into since the group began (memory.events max, failcnt).
+        oom_kills: processes of the group that the kernel killed for memory.
+        udp_drops: datagrams dropped because a socket buffer of the process was full; since the sockets were opened.
+        udp_queued_bytes: received and not yet read by the process.
+        disk_free_bytes, disk_bytes: file system of the recordings.
+        udp_worst_port: local port with the most drops.
     """
 
     t_ns: int
@@ -160,6 +172,46 @@ class ServerRecord(NamedTuple):
     threads: int | None
     fds: int | None
     state: str
+    fds_limit: int | None = None
+    threads_limit: int | None = None
+    written_bytes: int | None = None
+    cpu_limit_percent: float | None = None
+    cgroup_bytes: int | None = None
+    cgroup_limit_bytes: int | None = None
+    cgroup_anon_bytes: int | None = None
+    cgroup_file_bytes: int | None = None
+    cgroup_dirty_bytes: int | None = None
+    cgroup_writeback_bytes: int | None = None
+    cgroup_sock_bytes: int | None = None
+    cgroup_slab_bytes: int | None = None
+    cgroup_slab_unreclaimable_bytes: int | None = None
+    cgroup_kernel_stack_bytes: int | None = None
+    cgroup_swap_bytes: int | None = None
+    limit_hits: int | None = None
+    oom_kills: int | None = None
+    udp_drops: int | None = None
+    udp_queued_bytes: int | None = None
+    udp_worst_port: int | None = None
+    disk_free_bytes: int | None = None
+    disk_bytes: int | None = None
+
+
+class ThreadRecord(NamedTuple):
+    """Threads of the Janus process that are of one kind, in one state and wait for the same, at a moment.
+
+    Attributes:
+        kind: as Janus names its threads, as in `hloop`, `mixer`, `pool-janus`; `janus` for those without a name.
+        state: one letter as in /proc/PID/stat.
+        waits_for: as in `futex 0x7f.. libjanus_audiobridge.so` (a contended lock, and whose it is),
+            `disk folio_wait_bit`, `file openat`, `sleep`; empty for what is healthy: polling, waiting for work.
+        threads: how many.
+    """
+
+    t_ns: int
+    kind: str
+    state: str
+    waits_for: str
+    threads: int
 
 
 class LogRecord(NamedTuple):
@@ -204,7 +256,7 @@ class MarkerKind(StrEnum):
     STEP_BEGIN = "step_begin"  # step, value = offered load
     STEP_END = "step_end"  # step, value = arrivals offered in it
     RECOVERED = "recovered"  # value = seconds after the load went away
-    STALL = "stall"  # label: what is stuck, in words
+    STALL = "stall"  # label: `KIND: the rule in words`, KIND as in FailureKind; value = since when, seconds ago
     NOTE = "note"
 
 
@@ -218,7 +270,17 @@ class MarkerRecord(NamedTuple):
     value: float | None = None
 
 
-Record = RequestRecord | LateRecord | ProbeRecord | MediaRecord | ServerRecord | LogRecord | HealthRecord | MarkerRecord
+Record = (
+    RequestRecord
+    | LateRecord
+    | ProbeRecord
+    | MediaRecord
+    | ServerRecord
+    | ThreadRecord
+    | LogRecord
+    | HealthRecord
+    | MarkerRecord
+)
 
 #: file stem of each kind of record in a run folder
 KINDS: dict[str, type[Record]] = {
@@ -227,6 +289,7 @@ KINDS: dict[str, type[Record]] = {
     "probe": ProbeRecord,
     "media": MediaRecord,
     "server": ServerRecord,
+    "thread": ThreadRecord,
     "log": LogRecord,
     "health": HealthRecord,
     "marker": MarkerRecord,

@@ -86,7 +86,7 @@ def _extent(frames: Frames, plan: Plan) -> tuple[int, int]:
     for kind, columns in (
         ("request", ("due_ns", "sent_ns", "answered_ns", "late_ns")),
         ("probe", ("due_ns", "answered_ns")),
-        *((kind, ("t_ns",)) for kind in ("media", "server", "log", "health", "marker")),
+        *((kind, ("t_ns",)) for kind in ("media", "server", "thread", "log", "health", "marker")),
     ):
         for column in columns:
             values = frames[kind][column].dropna()

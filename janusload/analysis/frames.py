@@ -59,16 +59,17 @@ def read_frames(folder: RunFolder) -> Frames:
 def _read_kind(records: Path, kind: str, left_out: set[str], unread: dict[str, int]) -> pd.DataFrame:
     schema = arrow_schema(KINDS[kind])
     names = [name for name in schema.names if name not in left_out]
+    defaults = KINDS[kind]._field_defaults
     batches: list[pa.RecordBatch] = []
     processes: list[str] = []
     for path in sorted(records.glob(f"{kind}-*.arrows")):
-        found, lost = read_stream_file(path, set(names))
+        found, lost = read_stream_file(path, set(names), set(names) - set(defaults))
         if lost:
             unread[path.name] = lost
         batches += found
         processes += [path.stem.removeprefix(f"{kind}-")] * len(found)
     rows = sum(batch.num_rows for batch in batches)
-    columns: dict[str, Any] = {name: _column(batches, schema.field(name), rows) for name in names}
+    columns: dict[str, Any] = {name: _column(batches, schema.field(name), rows, defaults.get(name)) for name in names}
     sizes = [batch.num_rows for batch in batches]
     categories = sorted(set(processes))
     codes = np.repeat(np.array([categories.index(process) for process in processes], np.int16), sizes)
@@ -76,10 +77,14 @@ def _read_kind(records: Path, kind: str, left_out: set[str], unread: dict[str, i
     return pd.DataFrame(columns, copy=False)
 
 
-def _column(batches: list[pa.RecordBatch], field: pa.Field, rows: int) -> Any:
-    """One column of all batches, converted batch by batch so that it is never there twice."""
+def _column(batches: list[pa.RecordBatch], field: pa.Field, rows: int, default: Any) -> Any:
+    """One column of all batches, converted batch by batch so that it is never there twice.
+
+    Args:
+        default: stands in batches of a version that did not know the column yet.
+    """
     if pa.types.is_dictionary(field.type):
-        return _categorical(batches, field.name, rows)
+        return _categorical(batches, field.name, rows, default)
     integer = pa.types.is_integer(field.type)
     column: NDArray[Any]
     if pa.types.is_boolean(field.type):
@@ -90,17 +95,24 @@ def _column(batches: list[pa.RecordBatch], field: pa.Field, rows: int) -> Any:
         column = np.empty(rows, np.float64)
     at = 0
     for batch in batches:
-        column[at : at + batch.num_rows] = batch.column(field.name).to_numpy(zero_copy_only=False)
+        there = field.name in batch.schema.names
+        column[at : at + batch.num_rows] = (
+            batch.column(field.name).to_numpy(zero_copy_only=False) if there else np.nan if default is None else default
+        )
         at += batch.num_rows
     return column
 
 
-def _categorical(batches: list[pa.RecordBatch], name: str, rows: int) -> Any:
+def _categorical(batches: list[pa.RecordBatch], name: str, rows: int, default: str | None) -> Any:
     """Every batch has a dictionary of its own; they are brought to one."""
     number: dict[str, int] = {}
     codes = np.empty(rows, np.int16)
     at = 0
     for batch in batches:
+        if name not in batch.schema.names:
+            codes[at : at + batch.num_rows] = -1 if default is None else number.setdefault(default, len(number))
+            at += batch.num_rows
+            continue
         array = batch.column(name)
         own = [number.setdefault(word, len(number)) for word in array.dictionary.to_pylist()]
         if len(number) > np.iinfo(codes.dtype).max:

@@ -18,11 +18,15 @@ _CONTINUATION = b"\xff\xff\xff\xff"  # opens every message of an Arrow IPC strea
 _END_MARK = _CONTINUATION + bytes(4)
 
 
-def read_stream_file(path: Path, columns: set[str]) -> tuple[list[pa.RecordBatch], int]:
+def read_stream_file(
+    path: Path, columns: set[str], required: set[str] | None = None
+) -> tuple[list[pa.RecordBatch], int]:
     """Every whole batch of a file of Arrow IPC streams.
 
     Args:
         columns: the columns wanted.
+        required: those without which a stream makes no sense; all of them unless said. The others may be missing from
+            what an older version wrote.
 
     Returns:
         The batches in order, and how many bytes could not be read.
@@ -34,7 +38,7 @@ def read_stream_file(path: Path, columns: set[str]) -> tuple[list[pa.RecordBatch
     batches: list[pa.RecordBatch] = []
     read = 0
     for begin, end in _streams(data):
-        found, sound = _read_stream(data.slice(begin, end - begin), columns)
+        found, sound = _read_stream(data.slice(begin, end - begin), columns, columns if required is None else required)
         batches += found
         read += sound
     return batches, data.size - read
@@ -102,7 +106,7 @@ def _find(data: pa.Buffer, mark: bytes, start: int) -> int:
     return -1
 
 
-def _read_stream(data: pa.Buffer, columns: set[str]) -> tuple[list[pa.RecordBatch], int]:
+def _read_stream(data: pa.Buffer, columns: set[str], required: set[str]) -> tuple[list[pa.RecordBatch], int]:
     """The sound batches of one stream, and how many of its bytes were read."""
     batches: list[pa.RecordBatch] = []
     source = pa.BufferReader(data)
@@ -110,7 +114,7 @@ def _read_stream(data: pa.Buffer, columns: set[str]) -> tuple[list[pa.RecordBatc
     at = 0
     try:
         schema = pa.ipc.open_stream(pa.BufferReader(data)).schema
-        if not columns <= set(schema.names):
+        if not required <= set(schema.names):
             return [], 0  # written by a version whose records lacked what is asked for
         wanted = [index for index, name in enumerate(schema.names) if name in columns]
         reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=wanted))
