@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 
 import pylibsrtp
 
-from janusload.media import srtp
+from janusload.media import rtcp, srtp
 from janusload.media.clips import Clip
 from janusload.media.ice import Address
 from janusload.media.quality import Reception
 
 PERIOD_NS = 20_000_000
+
+#: datagrams of one peer that may wait to be handed back to the loop
+HANDED_BACK_LIMIT = 32
 
 
 class Flow:
@@ -118,6 +121,11 @@ class Flow:
         self.remote_lost_share: float | None = None
 
     @property
+    def plain(self) -> bool:
+        """Whether it only plays its clip and counts what comes, as the C tick can: no loss is played."""
+        return self.losses is None
+
+    @property
     def dropped(self) -> int:
         """Datagrams of every kind that came and were thrown away."""
         return self.forged + self.replayed + self.strange + self.overflowed
@@ -125,6 +133,39 @@ class Flow:
     def begin_talkspurt(self) -> None:
         """Mark the next packet as the first after a pause."""
         self.second = 0x80 | self.payload_type
+
+    def refuse(self, failure: int) -> None:
+        """Count a datagram that libsrtp did not take, by its error."""
+        if failure in srtp.REPLAYED:
+            self.replayed += 1
+        else:
+            self.forged += 1
+
+    def hand_back(self, datagram: bytes, address: Address) -> None:
+        """STUN and DTLS (RFC 7983 section 7) are aioice's and OpenSSL's; bounded, as a flood must not fill memory."""
+        if self.handed_back >= HANDED_BACK_LIMIT:
+            self.overflowed += 1
+            return
+        self.handed_back += 1
+        self.incoming(datagram, address)
+
+    def take_rtcp(self, datagram: bytes, arrived_ns: int) -> None:
+        """Take what an authenticated RTCP datagram reports."""
+        try:
+            reports = rtcp.read(datagram)
+        except ValueError:
+            self.strange += 1
+            return
+        if reports.sender_ssrc is not None:
+            self.reception.sender_report(reports.sender_ssrc, reports.sender_ntp, arrived_ns)
+        for block in reports.blocks:
+            if block.ssrc != self.ssrc:
+                continue
+            round_trip = rtcp.round_trip_ms(block, arrived_ns)
+            if round_trip is not None:
+                self.rtt_ms = round_trip
+            if self.used:
+                self.remote_lost_share = min(1.0, max(0, block.cumulative_lost) / self.used)
 
 
 def _with_extension(clip: Clip, level_id: int | None) -> list[tuple[bytes, int]]:

@@ -227,7 +227,7 @@ class Peer:
         def incoming(data: bytes, source: Address) -> None:
             loop.call_soon_threadsafe(self._incoming, transport, data, source)
 
-        flow = Flow(
+        flow = self._pump.flow(
             sock=transport.sock,
             tx=self._dtls._tx_srtp,
             rx=self._dtls._rx_srtp,

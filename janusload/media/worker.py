@@ -253,7 +253,7 @@ class Worker:
                     "rss_bytes": _rss_bytes(),
                     "fds": len(os.listdir("/proc/self/fd")),
                     "lag_p99_ms": self._lag.take_p99_ms(),
-                    "pacing_p99_ms": self._pump.lateness.take_p99_ms(),
+                    "pacing_p99_ms": self._pump.take_pacing_p99_ms(),
                 }
             )
             cpu_ns, since_ns = cpu, now

@@ -4,15 +4,16 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import cycle
 
 import pytest
 from aiortc.rtp import RtcpByePacket, RtcpPacket, RtcpSdesPacket, RtcpSrPacket, RtpPacket
 
 from janusload.media import clips, pump, rtcp
-from janusload.media.flow import PERIOD_NS, Flow
-from janusload.media.pump import FILL, HANDED_BACK_LIMIT, LATE_NS, Pump
+from janusload.media.flow import HANDED_BACK_LIMIT, PERIOD_NS, Flow
+from janusload.media.pump import Pump
+from janusload.media.tick import LATE_NS, PythonTick
 from tests.media.flows import CLIP, Far, flow_and_far
 
 
@@ -49,18 +50,28 @@ def rtp(far: Far, sequence: int, ssrc: int = 0x77) -> bytes:
     return bytes(far.tx.protect(header + b"payload"))
 
 
-def tick(flow: Flow, times: int = 1, late_ns: int = 0) -> Pump:
-    """Run a pump by hand, without its thread."""
+@contextmanager
+def by_hand(flow: Flow) -> Iterator[Pump]:
+    """A pump with one flow, run by hand, without its thread."""
     pumping = Pump()
+    pumping._add(flow, [])
+    yield pumping
+    pumping._tick.remove(flow)
+    pumping.stop()
+
+
+def tick(pumping: Pump, times: int = 1, late_ns: int = 0) -> int:
+    """Send what is due, as if it had been due `late_ns` ago; returns how far the due time moved on."""
     for _ in range(times):
-        pumping._tick([flow], time.monotonic_ns() - late_ns)
-    return pumping
+        before = pumping._due[0] = time.monotonic_ns() - late_ns
+        pumping._send(0)
+    return pumping._due[0] - before
 
 
 def test_packets_are_rtp_as_the_rfcs_have_it() -> None:
     clip = clips.make("tone:440")
-    with flow_and_far(clip=clip, payload_type=96, audio_level_id=3) as (flow, far):
-        tick(flow, 5)
+    with flow_and_far(clip=clip, payload_type=96, audio_level_id=3) as (flow, far), by_hand(flow) as pumping:
+        tick(pumping, 5)
         packets = rtp_from(far)
         assert [packet.payload_type for packet in packets] == [96] * 5
         assert [packet.marker for packet in packets] == [1, 0, 0, 0, 0]
@@ -73,43 +84,41 @@ def test_packets_are_rtp_as_the_rfcs_have_it() -> None:
 
 
 def test_the_audio_level_is_in_the_header_where_it_was_agreed_on() -> None:
-    with flow_and_far(clip=clips.make("tone:440"), audio_level_id=3) as (flow, far):
-        tick(flow)
+    with flow_and_far(clip=clips.make("tone:440"), audio_level_id=3) as (flow, far), by_hand(flow) as pumping:
+        tick(pumping)
         data = far.rx.unprotect(far.received()[0])
         # RFC 8285 section 4.2: number 3, length 0 for one byte; RFC 6464 section 3: voice, 19 dB below full scale
         assert data[12:20] == bytes([0xBE, 0xDE, 0, 1, 0x30, 0x80 | 19, 0, 0])
-    with flow_and_far(audio_level_id=3) as (flow, far):
-        tick(flow)
+    with flow_and_far(audio_level_id=3) as (flow, far), by_hand(flow) as pumping:
+        tick(pumping)
         # silence: no voice
         assert far.rx.unprotect(far.received()[0])[17] == 127
-    with flow_and_far(audio_level_id=None) as (flow, far):
-        tick(flow)
+    with flow_and_far(audio_level_id=None) as (flow, far), by_hand(flow) as pumping:
+        tick(pumping)
         assert far.rx.unprotect(far.received()[0])[12:] in CLIP.packets
 
 
 def test_longer_packets_leave_less_often() -> None:
     clip = clips.encode_opus("x", clips.silence(1), ptime_ms=60)
-    with flow_and_far(clip=clip) as (flow, far):
-        tick(flow, 7)
+    with flow_and_far(clip=clip) as (flow, far), by_hand(flow) as pumping:
+        tick(pumping, 7)
         packets = rtp_from(far)
         assert len(packets) == 3
         assert (packets[1].timestamp - packets[0].timestamp) & 0xFFFFFFFF == 2880
 
 
 def test_withheld_packets_are_gaps() -> None:
-    with flow_and_far(losses=cycle([False, True])) as (flow, far):
-        tick(flow, 6)
+    with flow_and_far(losses=cycle([False, True])) as (flow, far), by_hand(flow) as pumping:
+        tick(pumping, 6)
         packets = rtp_from(far)
         assert [packet.sequence_number - packets[0].sequence_number for packet in packets] == [0, 2, 4]
         assert (flow.sent, flow.used) == (3, 6)
 
 
 def test_time_that_was_missed_is_not_sent_in_a_burst() -> None:
-    with flow_and_far() as (flow, far):
-        tick(flow)
-        pumping = Pump()
-        moved = pumping._tick([flow], time.monotonic_ns() - 5 * PERIOD_NS - 1_000_000)
-        assert moved == 6 * PERIOD_NS
+    with flow_and_far() as (flow, far), by_hand(flow) as pumping:
+        tick(pumping)
+        assert tick(pumping, late_ns=5 * PERIOD_NS + 1_000_000) == 6 * PERIOD_NS
         packets = rtp_from(far)
         assert len(packets) == 2
         assert packets[1].sequence_number - packets[0].sequence_number == 1
@@ -118,23 +127,24 @@ def test_time_that_was_missed_is_not_sent_in_a_burst() -> None:
 
 
 def test_a_packet_is_late_when_it_left_more_than_5_ms_after_it_was_due() -> None:
-    with flow_and_far() as (flow, _):
-        tick(flow)
+    with flow_and_far() as (flow, _), by_hand(flow) as pumping:
+        tick(pumping)
         assert flow.late == 0
-        pumping = tick(flow, late_ns=LATE_NS + 1_000_000)
+        pumping.take_pacing_p99_ms()
+        tick(pumping, late_ns=LATE_NS + 1_000_000)
         assert flow.late == 1
-        p99 = pumping.lateness.take_p99_ms()
+        p99 = pumping.take_pacing_p99_ms()
         assert p99 is not None and p99 >= 6
 
 
 def test_paused_flows_keep_time_and_begin_a_talkspurt() -> None:
-    with flow_and_far() as (flow, far):
-        tick(flow)
+    with flow_and_far() as (flow, far), by_hand(flow) as pumping:
+        tick(pumping)
         flow.sending = False
-        tick(flow, 3)
+        tick(pumping, 3)
         flow.begin_talkspurt()
         flow.sending = True
-        tick(flow)
+        tick(pumping)
         first, second = rtp_from(far)
         assert second.sequence_number - first.sequence_number == 1
         assert (second.timestamp - first.timestamp) & 0xFFFFFFFF == 4 * 960
@@ -153,7 +163,7 @@ def test_both_ways_through_the_thread(running: Pump) -> None:
         packets = rtp_from(far)
         assert len(packets) == flow.sent
         assert flow.late <= 2
-        p99 = running.lateness.take_p99_ms()
+        p99 = running.take_pacing_p99_ms()
         assert p99 is not None
 
 
@@ -200,17 +210,15 @@ def test_round_trip_and_loss_come_from_the_far_ends_reports(running: Pump) -> No
 
 def test_stun_and_dtls_are_handed_back() -> None:
     handed: list[bytes] = []
-    with flow_and_far(incoming=lambda data, source: handed.append(data)) as (flow, far):
-        pumping = Pump()
-        pumping._add(flow, [])
+    with flow_and_far(incoming=lambda data, source: handed.append(data)) as (flow, far), by_hand(flow) as pumping:
         far.sock.send(b"\x00\x01stun")
         far.sock.send(b"\x16dtls")
-        pumping._drain(time.monotonic_ns() + 10**9)
+        pumping._tick.drain(0, time.monotonic_ns() + 10**9)
         assert handed == [b"\x00\x01stun", b"\x16dtls"]
         flow.handed_back = 0
         for _ in range(HANDED_BACK_LIMIT + 5):
             far.sock.send(b"\x00flood")
-        pumping._drain(time.monotonic_ns() + 10**9)
+        pumping._tick.drain(0, time.monotonic_ns() + 10**9)
         assert len(handed) == 2 + HANDED_BACK_LIMIT
         assert flow.overflowed == 5
 
@@ -270,19 +278,19 @@ def test_a_full_socket_buffer_is_counted() -> None:
     def full(data: object) -> int:
         raise BlockingIOError
 
-    with flow_and_far() as (flow, _):
+    with flow_and_far() as (flow, _), by_hand(flow) as pumping:
         flow.send = full
-        tick(flow, 3)
+        tick(pumping, 3)
         assert (flow.sent, flow.used, flow.send_errors) == (0, 3, 3)
 
 
 def test_slots_are_filled_one_after_the_other() -> None:
     with ExitStack() as stack:
-        flows = [stack.enter_context(flow_and_far())[0] for _ in range(FILL + 2)]
+        flows = [stack.enter_context(flow_and_far())[0] for _ in range(PythonTick.FILL + 2)]
         pumping = Pump()
         for flow in flows:
             pumping._add(flow, [])
-        assert [flow.slot for flow in flows] == [0] * FILL + [1, 1]
+        assert [flow.slot for flow in flows] == [0] * PythonTick.FILL + [1, 1]
 
 
 def test_release_of_what_was_never_added_is_nothing(running: Pump) -> None:
