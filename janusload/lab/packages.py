@@ -23,8 +23,8 @@ Say = Callable[[str], None]
 
 #: program that the lab needs -> Debian package that has it
 NEEDED = {"janus": "janus", "ip": "iproute2"}
-#: the tests open the report in a real browser
-NEEDED_BY_TESTS = {"chromium": "chromium"}
+#: the tests open the report in a real browser, and ask Janus's own tool about recordings
+NEEDED_BY_TESTS = {"chromium": "chromium", "janus-pp-rec": "janus-tools"}
 
 _ASIDE = ".before-janusload"
 _SIGNATURE = "put here by janusload"
