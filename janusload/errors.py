@@ -13,6 +13,8 @@
     │   ├── ConnectFailed          no WebSocket; `phase` says how far it got
     │   ├── ConnectionLost         the WebSocket closed while something was wanted of it
     │   ├── TransactionTimeout     no answer within T of the write: the product of this tool
+    │   │   ├── AnswerOverdue      ... while the server said other things: slow, or stuck in one part
+    │   │   └── ServerSilent       ... and nothing else came either: frozen, stuck as a whole, or cut off
     │   ├── SendBlocked            the socket took no bytes until the deadline: nothing was written
     │   ├── ProtocolViolation      an answer that no Janus may give
     │   ├── CoreError              `janus: error` with a core code
@@ -98,6 +100,14 @@ class TransactionTimeout(JanusError):
         self.acked = acked
         tail = " (the ack had come, the event had not)" if acked else ""
         super().__init__(f"{name}: no answer within {timeout_s:g} s{tail}")
+
+
+class AnswerOverdue(TransactionTimeout):
+    """No answer in time, but the server said other things on this connection since the write."""
+
+
+class ServerSilent(TransactionTimeout):
+    """No answer in time, and not one whole message came on this connection since the write."""
 
 
 class SendBlocked(JanusError):

@@ -27,8 +27,10 @@ from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from janusload.errors import ConnectFailed, ConnectionLost, JanusError, TransactionTimeout, UsageError
+from janusload.janus import keepalive
 from janusload.janus.addresses import require_allowed
-from janusload.janus.protocol import Fault, JanusProtocol, Notification, Transaction, connection_lost
+from janusload.janus.events import Notification
+from janusload.janus.protocol import Fault, JanusProtocol, Transaction, connection_lost, created_id
 from janusload.janus.session import Session
 from janusload.records import Outcome
 
@@ -71,6 +73,7 @@ class Connection:
             raise UsageError("the address of Janus must look like ws://HOST:PORT or wss://HOST:PORT") from None
         self.timeout_s = timeout_s
         self.sessions: dict[int, Session] = {}
+        self.session_timeout_s: float | None = None
         self._connect_timeout_s = connect_timeout_s
         self._observer = observer
         self._on_fault = on_fault
@@ -115,6 +118,7 @@ class Connection:
         attempt = Transaction("connect", "ws.connect", self._connect_timeout_s, time.monotonic_ns())
         attempt.sent_ns = attempt.due_ns
         self._phase = "dns"
+        self._ws = ClientProtocol(self._uri, subprotocols=[SUBPROTOCOL], max_size=MAX_MESSAGE_BYTES)
         try:
             with gevent.Timeout(self._connect_timeout_s):
                 self._connect()
@@ -221,14 +225,49 @@ class Connection:
         """Janus's `server_info`: version, plugins, timeouts; needs no secret."""
         return self.request("info", timeout_s=timeout_s)
 
-    def create(self, *, keepalive_s: float = 25.0, timeout_s: float | None = None) -> Session:
-        """Create a Janus session, kept alive every `keepalive_s` seconds (at most half the server's session timeout).
+    def create(
+        self, *, session_id: int | None = None, keepalive_s: float | None = None, timeout_s: float | None = None
+    ) -> Session:
+        """Create a Janus session, which is kept alive by itself.
 
         When the answer comes too late, the session that it names is destroyed: nobody else would.
+
+        Args:
+            session_id: the id that it is to have; by default Janus chooses one.
+            keepalive_s: how often it is kept alive, 0 for never. By default as the server's session timeout demands,
+                which is asked for (`info`) once per connection if a session lives longer than a second.
+
+        Raises:
+            CoreError: 468 if the id is taken, 472 if Janus accepts no sessions.
+            UsageError: `keepalive_s` is more than half of what `info` has said.
         """
-        reply = self.request("create", timeout_s=timeout_s, on_late=self.destroy_late)
-        session = Session(self, created_id(reply), keepalive_s=keepalive_s)
-        self.sessions[session.id] = session
+        keepalive.require_fit(keepalive_s, self.session_timeout_s)
+        fields = {"id": session_id} if session_id is not None else None
+        reply = self.request("create", fields=fields, timeout_s=timeout_s, on_late=self.destroy_late)
+        return self._session(created_id(reply), keepalive_s)
+
+    def claim(self, session_id: int, *, keepalive_s: float | None = None, timeout_s: float | None = None) -> Session:
+        """Take over a session of which only the id is known; `Session.claim` takes one over with its handles.
+
+        Raises:
+            CoreError: 458 if the session is gone.
+        """
+        keepalive.require_fit(keepalive_s, self.session_timeout_s)
+        self.request("claim", fields={"session_id": session_id}, timeout_s=timeout_s)
+        return self._session(session_id, keepalive_s)
+
+    def reconnect(self) -> Connection:
+        """Close what there is and connect anew. Never done by itself; sessions are not claimed by it either.
+
+        Raises:
+            ConnectFailed: as from `open`.
+        """
+        self.close()
+        return self.open()
+
+    def _session(self, session_id: int, keepalive_s: float | None) -> Session:
+        session = Session(self, session_id, keepalive_s=keepalive_s)
+        self.sessions[session_id] = session
         return session
 
     def destroy_late(self, transaction: Transaction) -> None:
@@ -355,16 +394,24 @@ class Connection:
             payload = bytes(frame.data)
         for event in self._janus.receive(payload, arrived_ns):
             if isinstance(event, Transaction):
+                if event.verb == "info" and event.reply is not None:
+                    self._learn(event.reply)
                 self._ended(event)
             elif isinstance(event, Notification):
                 self._notify(event)
             elif self._on_fault is not None:
                 self._on_fault(event)
 
+    def _learn(self, info: dict[str, Any]) -> None:
+        timeout_s = info.get("session-timeout")
+        if isinstance(timeout_s, int) and not isinstance(timeout_s, bool) and timeout_s >= 0:
+            self.session_timeout_s = timeout_s
+
     def _notify(self, notification: Notification) -> None:
         session = self.sessions.get(notification.session_id) if notification.session_id is not None else None
         if session is not None:
-            session.take(notification)
+            for tell in session.take(notification):
+                tell(notification)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -456,13 +503,6 @@ class Connection:
             self._observer(transaction, False)
         if transaction.on_done is not None:
             transaction.on_done(transaction)
-
-
-def created_id(reply: dict[str, Any]) -> int:
-    """The id in the answer to `create` or `attach`; 0 if it carries none (Janus never uses 0)."""
-    data = reply.get("data")
-    value = data.get("id") if isinstance(data, dict) else None
-    return value if isinstance(value, int) else 0
 
 
 def _words(error: BaseException) -> str:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import gevent
 
 from janusload.errors import ConnectFailed
-from janusload.janus.connection import Connection, created_id
-from janusload.janus.protocol import Transaction
+from janusload.janus.connection import Connection
+from janusload.janus.protocol import Transaction, created_id
 from janusload.load.health import Health
 from janusload.pacing import Schedule
 from janusload.records import Outcome

@@ -18,7 +18,8 @@ from janusload.errors import (
     SendBlocked,
     TransactionTimeout,
 )
-from janusload.janus.protocol import Fault, JanusProtocol, Notification, Transaction
+from janusload.janus.events import Notification
+from janusload.janus.protocol import Fault, JanusProtocol, Transaction
 from janusload.records import Outcome
 
 S = 1_000_000_000
