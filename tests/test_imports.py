@@ -41,9 +41,9 @@ def test_import_rule(path: Path) -> None:
     here = room(path)
     if here != "load":
         assert not reaches(path, "locust"), "load/ and locustfiles/ alone import locust"
-    if here not in ("load", "janus") and not (here == "media" and path.stem in ("engine", "link")):
-        assert not reaches(path, "gevent"), "only load, janus and media/{engine,link} know gevent"
-    if not (here == "media" and path.stem not in ("engine", "link", "messages")):
+    if here not in ("load", "janus") and not (here == "media" and path.stem in ("engine", "link", "participants")):
+        assert not reaches(path, "gevent"), "only load, janus and media/{engine,link,participants} know gevent"
+    if not (here == "media" and path.stem not in ("engine", "link", "participants", "messages")):
         assert not reaches(path, "aiortc", "aioice", "asyncio"), "aiortc and asyncio live in the media worker"
         # recordings are listened to where they lie, which needs a decoder and no event loop
         assert path.stem == "listen" or not reaches(path, "av"), "media is encoded and decoded in the media worker"

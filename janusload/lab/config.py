@@ -122,7 +122,10 @@ def render(settings: Settings) -> dict[str, str]:
         "janus.jcfg": libconfig(janus),
         "janus.transport.websockets.jcfg": libconfig(websockets),
         "janus.transport.http.jcfg": libconfig(http),
-        "janus.plugin.audiobridge.jcfg": libconfig({"general": {"record_tmp_ext": "tmp"}}),
+        # Without local_ip it tells plain-RTP participants to send to 127.0.0.1, which is not here.
+        "janus.plugin.audiobridge.jcfg": libconfig(
+            {"general": {"record_tmp_ext": "tmp", "local_ip": settings.address}}
+        ),
         "janus.plugin.recordplay.jcfg": libconfig({"general": {"path": str(settings.recordings)}}),
     }
 

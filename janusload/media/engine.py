@@ -6,24 +6,18 @@ import itertools
 import logging
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 import gevent
-import gevent.event
 
 from janusload.errors import MediaError, WorkerLost
 from janusload.media import messages
 from janusload.media.link import WorkerLink
 from janusload.media.messages import Message
-from janusload.records import MediaRecord, Record
+from janusload.media.participants import FINAL, Participant, Peer, PlainPeer
+from janusload.records import Record
 
 log = logging.getLogger(__name__)
-
-#: what the engine gives a worker beyond the time that the worker itself has for an answer
-GRACE_S = 3.0
-
-_FINAL = ("closed", "failed")
 
 
 class Engine:
@@ -79,7 +73,7 @@ class Engine:
             carrier.link.finish(max(0.0, deadline - time.monotonic()))
 
     def peer(self, name: str, *, clip: str = "speech", loss: str = "", route_to: str | None = None) -> Peer:
-        """A peer on the worker that carries the fewest; nothing is created yet.
+        """A peer connection on the worker that carries the fewest; nothing is created yet.
 
         Args:
             name: what its records are called.
@@ -91,140 +85,28 @@ class Engine:
         Raises:
             WorkerLost: no worker runs.
         """
+        making = {"clip": clip, "loss": loss, "route_to": route_to}
+        return Peer(self._least(), next(self._numbers), name, making)
+
+    def plain(self, name: str, *, clip: str = "speech", loss: str = "", route_to: str = "127.0.0.1") -> PlainPeer:
+        """A plain-RTP participant of an AudioBridge room, without ICE and DTLS; nothing is created yet.
+
+        Args:
+            name, clip, loss: as for `peer`.
+            route_to: address of the server; the socket is bound to the interface that routes there.
+
+        Raises:
+            WorkerLost: no worker runs.
+        """
+        making = {"clip": clip, "loss": loss, "route_to": route_to}
+        return PlainPeer(self._least(), next(self._numbers), name, making)
+
+    def _least(self) -> Carrier:
+        """The worker that carries the fewest."""
         alive = [carrier for carrier in self._carriers if carrier.link.alive]
         if not alive:
             raise WorkerLost("no media worker is running")
-        carrier = min(alive, key=lambda each: len(each.peers))
-        return Peer(carrier, next(self._numbers), name, {"clip": clip, "loss": loss, "route_to": route_to})
-
-
-class Peer:
-    """One peer connection, as a context manager: leaving the block closes it.
-
-    Attributes:
-        state: new, connecting, connected, closed or failed.
-        error: why it failed or was closed by the far end; None otherwise.
-        record: its latest MediaRecord; None before the first.
-        dropped: datagrams that came and were thrown away: forged, replayed, or no media at all.
-        ended: set once the state is closed or failed.
-    """
-
-    def __init__(self, carrier: Carrier, number: int, name: str, making: dict[str, Any]) -> None:
-        self.name = name
-        self.number = number
-        self.state = "new"
-        self.error: MediaError | None = None
-        self.record: MediaRecord | None = None
-        self.dropped = 0
-        self.ended = gevent.event.Event()
-        self._carrier = carrier
-        self._link = carrier.link
-        self._making = making
-        self.created = False
-        self._closed = False
-        carrier.peers[number] = self
-
-    def __enter__(self) -> Peer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def worker(self) -> int:
-        """Number of the worker that carries it."""
-        return self._link.number
-
-    def offer(self, timeout_s: float = 10) -> dict[str, Any]:
-        """A jsep offer with all candidates in it; then send it, and `accept` what comes back.
-
-        Raises:
-            MediaError: phase `ice` (no socket or no route), `media` (no such clip), or `worker` (no answer in time).
-            WorkerLost: the worker is gone.
-        """
-        self._create()
-        sdp = self._ask("offer", timeout_s, **self._making)
-        return {"type": "offer", "sdp": sdp, "trickle": False}
-
-    def accept(self, jsep: dict[str, Any], timeout_s: float = 15) -> None:
-        """Take the answer to our offer; returns when DTLS is up and audio flows.
-
-        Raises:
-            MediaError: phase `sdp`, `ice`, `dtls` or `worker`.
-            WorkerLost: the worker is gone.
-        """
-        self._ask("accept", timeout_s + GRACE_S, sdp=_sdp(jsep, "answer"), timeout_s=timeout_s)
-
-    def answer(self, jsep: dict[str, Any], timeout_s: float = 10, connect_timeout_s: float = 15) -> dict[str, Any]:
-        """A jsep answer to an offer of the far end; then send it, and wait with `connected`.
-
-        Raises:
-            MediaError: phase `sdp`, `ice`, `media` or `worker`.
-            WorkerLost: the worker is gone.
-        """
-        self._create()
-        offer = _sdp(jsep, "offer")
-        sdp = self._ask("answer", timeout_s, sdp=offer, timeout_s=connect_timeout_s, **self._making)
-        return {"type": "answer", "sdp": sdp, "trickle": False}
-
-    def connected(self, timeout_s: float = 15) -> None:
-        """Wait until DTLS is up, after `answer`.
-
-        Raises:
-            MediaError: phase `sdp`, `ice`, `dtls` or `worker`.
-            WorkerLost: the worker is gone.
-        """
-        self._ask("connected", timeout_s)
-
-    def pause(self) -> None:
-        """Stop sending RTP; RTCP and consent checks go on, so the far end sees silence, not a loss of the path."""
-        self._ask("sending", GRACE_S, on=False)
-
-    def resume(self) -> None:
-        """Go on sending RTP."""
-        self._ask("sending", GRACE_S, on=True)
-
-    def close(self) -> None:
-        """Have the worker say goodbye (RTCP BYE, DTLS close_notify) and close the socket.
-
-        Waits for nothing: `ended` tells when it has happened. Again is nothing.
-        """
-        if self._closed:
-            return
-        self._closed = True
-        if self.created and not self._link.gone:
-            self._link.post({"verb": "close", "peer": self.number})
-        else:
-            self.end("closed")
-        self._carrier.forget(self)
-
-    def end(self, state: str, error: MediaError | None = None) -> None:
-        """Take the final state; for the engine."""
-        if self.state not in _FINAL:
-            self.state = state
-            self.error = error
-        self.ended.set()
-
-    def _create(self) -> None:
-        if self.created:
-            raise MediaError(f"the peer {self.name} has been described already", phase="sdp")
-        self.created = True
-
-    def _ask(self, verb: str, wait_s: float, /, **arguments: Any) -> Any:
-        if self._closed:
-            raise MediaError(f"the peer {self.name} is closed", phase="media")
-        if isinstance(self.error, WorkerLost):
-            raise WorkerLost(str(self.error))
-        return self._link.ask({"verb": verb, "peer": self.number, **arguments}, wait_s)
-
-
-def _sdp(jsep: dict[str, Any], kind: str) -> str:
-    text = jsep.get("sdp") if isinstance(jsep, dict) else None
-    if not isinstance(text, str) or jsep.get("type") != kind:
-        raise MediaError(f"a jsep {kind} with an SDP was due", phase="sdp")
-    return text
+        return min(alive, key=lambda each: len(each.peers))
 
 
 class Carrier:
@@ -242,12 +124,12 @@ class Carrier:
         public_targets: bool,
     ) -> None:
         self.link = WorkerLink(number, on_said=self._said, on_end=self._end, public_targets=public_targets)
-        self.peers: dict[int, Peer] = {}
-        self._closing: dict[int, Peer] = {}
+        self.peers: dict[int, Participant] = {}
+        self._closing: dict[int, Participant] = {}
         self._on_record = on_record
         self._on_lost = on_lost
 
-    def forget(self, peer: Peer) -> None:
+    def forget(self, peer: Participant) -> None:
         """A peer was closed: it counts no more, but its last record is still to come."""
         if self.peers.pop(peer.number, None) is not None and peer.created and not self.link.gone:
             self._closing[peer.number] = peer
@@ -269,7 +151,7 @@ class Carrier:
             return
         peer.record, peer.dropped = messages.media_record(row, peer=peer.name, worker=self.link.number)
         self._pass_on(peer.record)
-        if peer.record.state in _FINAL and number in self._closing:
+        if peer.record.state in FINAL and number in self._closing:
             del self._closing[number]
             peer.end(peer.record.state)
 
@@ -277,7 +159,7 @@ class Carrier:
         peer = self.peers.get(said["peer"]) or self._closing.get(said["peer"])
         if peer is None:
             return
-        if said["state"] in _FINAL:
+        if said["state"] in FINAL:
             # a peer that we close ends with its last record, see _media
             if said["peer"] in self.peers:
                 error = MediaError(said["reason"], phase=said["phase"]) if "reason" in said else None
@@ -296,7 +178,7 @@ class Carrier:
         """The worker is gone, and everything that it carried with it; `reason` where nobody had asked it to go."""
         state = "closed" if reason is None else "failed"
         for peer in [*self.peers.values(), *self._closing.values()]:
-            if peer.state not in _FINAL and peer.record is not None:
+            if peer.state not in FINAL and peer.record is not None:
                 peer.record = peer.record._replace(t_ns=time.monotonic_ns(), state=state)
                 self._pass_on(peer.record)
             peer.end(state, error)

@@ -23,6 +23,7 @@ class Flow:
     """The RTP of one peer, both ways, and its counters.
 
     Attributes:
+        tx, rx: libsrtp's sessions; None for plain RTP, which has no RTCP either.
         sending: whether packets leave; may be set by anybody.
         sent, sent_bytes, octets: RTP datagrams, their bytes, and payload bytes of them.
         used: sequence numbers used: sent, withheld to play a loss, or refused by the kernel.
@@ -78,8 +79,8 @@ class Flow:
         self,
         *,
         sock: socket.socket,
-        tx: pylibsrtp.Session,
-        rx: pylibsrtp.Session,
+        tx: pylibsrtp.Session | None,
+        rx: pylibsrtp.Session | None,
         clip: Clip,
         ssrc: int,
         cname: str,
@@ -93,8 +94,8 @@ class Flow:
         self.receive = sock.recvmsg_into
         # the raw pointers below live as long as these do
         self.keep = (tx, rx)
-        self.tx = srtp.pointer(tx)
-        self.rx = srtp.pointer(rx)
+        self.tx = None if tx is None else srtp.pointer(tx)
+        self.rx = None if rx is None else srtp.pointer(rx)
         self.ssrc = ssrc
         self.cname = cname
         self.payload_type = payload_type
@@ -122,8 +123,8 @@ class Flow:
 
     @property
     def plain(self) -> bool:
-        """Whether it only plays its clip and counts what comes, as the C tick can: no loss is played."""
-        return self.losses is None
+        """Whether it only plays its clip and counts what comes, as the C tick can: SRTP, and no loss is played."""
+        return self.losses is None and self.tx is not None
 
     @property
     def dropped(self) -> int:

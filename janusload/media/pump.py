@@ -137,12 +137,14 @@ class Pump:
         self._tick.add(flow)
         for datagram, arrived_ns in early:
             self._tick.take(flow, datagram, arrived_ns or time.time_ns())
-        # RFC 3550 section 6.2: half the interval before the first
-        self._schedule_report(flow, REPORT_S / 2)
+        if flow.tx is not None:
+            # RFC 3550 section 6.2: half the interval before the first
+            self._schedule_report(flow, REPORT_S / 2)
 
     def _release(self, flow: Flow, released: Callable[[], None]) -> None:
         if flow in self._flows:
-            self._send_rtcp(flow, rtcp.bye(flow.ssrc))
+            if flow.tx is not None:
+                self._send_rtcp(flow, rtcp.bye(flow.ssrc))
             self._tick.remove(flow)
             self._flows.remove(flow)
             self._filled[flow.slot] -= 1

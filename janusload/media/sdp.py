@@ -20,7 +20,8 @@ LIMIT = 64 * 1024
 
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 _AUDIO_LEVEL_ID = 1
-_OPUS = 111
+#: payload type that we offer for Opus
+OPUS = 111
 
 #: direction of the far end -> (we send, we receive)
 _SEEN_FROM_HERE = {
@@ -67,7 +68,7 @@ def describe(
     """The SDP of an offer, or of an answer to `answering`."""
     session = SessionDescription()
     session.origin = f"- {secrets.randbits(62)} 2 IN IP4 0.0.0.0"
-    payload_type = answering.payload_type if answering else _OPUS
+    payload_type = answering.payload_type if answering else OPUS
     media = MediaDescription("audio", 9, "UDP/TLS/RTP/SAVPF", [payload_type])
     media.host = "0.0.0.0"
     media.direction = "sendrecv"

@@ -152,7 +152,7 @@ class PythonTick:
                 view[12:end] = payload
             flow.second = flow.payload_type
             length[0] = end
-            if protect(flow.tx, cdata, length):
+            if flow.tx is not None and protect(flow.tx, cdata, length):
                 flow.send_errors += 1
                 continue
             try:
@@ -204,15 +204,18 @@ class PythonTick:
         """Take the SRTP or SRTCP datagram in the buffer (told apart by RFC 5761 section 4)."""
         view, length = self._view, self._length
         length[0] = size
-        if size >= 2 and 192 <= view[1] <= 223:
+        if flow.rx is None:
+            if size < _HEADER.size:
+                flow.strange += 1
+                return
+        elif size >= 2 and 192 <= view[1] <= 223:
             failure = srtp.lib.srtp_unprotect_rtcp(flow.rx, self._cdata, length)
             if failure:
                 flow.refuse(failure)
             else:
                 flow.take_rtcp(bytes(view[: length[0]]), arrived_ns)
             return
-        failure = srtp.lib.srtp_unprotect(flow.rx, self._cdata, length)
-        if failure:
+        elif failure := srtp.lib.srtp_unprotect(flow.rx, self._cdata, length):
             flow.refuse(failure)
             return
         sequence, timestamp, ssrc = _SEQUENCE_TIMESTAMP_SSRC.unpack_from(view, 2)

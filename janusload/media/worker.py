@@ -22,9 +22,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from janusload.errors import MediaError
-from janusload.media import clips, ice, impairment, messages
+from janusload.media import clips, ice, impairment, messages, sdp
 from janusload.media.messages import Message
 from janusload.media.peer import Peer, PeerState, SharedCertificate
+from janusload.media.plain import PlainPeer
 from janusload.media.pump import Pump
 from janusload.media.quality import Lateness
 
@@ -51,7 +52,7 @@ class Worker:
     def __init__(self, number: int, *, public_targets: bool) -> None:
         self._number = number
         self._allowed: Callable[[str], bool] = (lambda _: True) if public_targets else ice.is_private
-        self._peers: dict[int, Peer] = {}
+        self._peers: dict[int, Peer | PlainPeer] = {}
         self._clips: dict[str, clips.Clip] = {}
         self._certificate: SharedCertificate = SharedCertificate.generateCertificate()
         self._pump = Pump()
@@ -66,6 +67,8 @@ class Worker:
             "answer": self._answer,
             "accept": self._accept,
             "connected": self._connected,
+            "open": self._open,
+            "connect": self._connect,
             "sending": self._sending,
             "close": self._close,
             "stop": self._stop,
@@ -138,13 +141,16 @@ class Worker:
             self._clips[name] = await asyncio.to_thread(clips.make, name)
         return self._clips[name]
 
-    async def _new_peer(self, message: Message, *, controlling: bool) -> Peer:
+    async def _wanted_clip(self, message: Message) -> clips.Clip:
         name = message["clip"]
         if name == "tone":
             name = f"tone:{clips.TONES_HZ[message['peer'] % len(clips.TONES_HZ)]:g}"
+        return await self._clip(name)
+
+    async def _new_peer(self, message: Message, *, controlling: bool) -> Peer:
         peer = Peer(
             message["peer"],
-            clip=await self._clip(name),
+            clip=await self._wanted_clip(message),
             losses=impairment.losses(message["loss"], seed=message["peer"]),
             controlling=controlling,
             addresses=ice.local_addresses(message["route_to"]),
@@ -157,6 +163,12 @@ class Worker:
         return peer
 
     def _peer(self, message: Message) -> Peer:
+        peer = self._any(message)
+        if not isinstance(peer, Peer):
+            raise MediaError("a plain-RTP participant takes no SDP", phase="sdp")
+        return peer
+
+    def _any(self, message: Message) -> Peer | PlainPeer:
         try:
             return self._peers[message["peer"]]
         except KeyError:
@@ -175,8 +187,28 @@ class Worker:
     async def _connected(self, message: Message) -> None:
         await self._peer(message).connected()
 
+    async def _open(self, message: Message) -> tuple[str, int, int]:
+        peer = PlainPeer(
+            message["peer"],
+            clip=await self._wanted_clip(message),
+            losses=impairment.losses(message["loss"], seed=message["peer"]),
+            payload_type=sdp.OPUS,
+            address=ice.local_addresses(message["route_to"])[0],
+            allowed=self._allowed,
+            pump=self._pump,
+            on_change=self._changed,
+        )
+        self._peers[peer.number] = peer
+        return peer.open()
+
+    async def _connect(self, message: Message) -> None:
+        peer = self._any(message)
+        if not isinstance(peer, PlainPeer):
+            raise MediaError("a peer connection is connected by SDP", phase="sdp")
+        peer.connect(message["ip"], message["port"], message["payload_type"])
+
     async def _sending(self, message: Message) -> None:
-        self._peer(message).set_sending(message["on"])
+        self._any(message).set_sending(message["on"])
 
     async def _close(self, message: Message) -> None:
         peer = self._peers.get(message["peer"])
@@ -202,12 +234,12 @@ class Worker:
                 # the engine is gone, or does not read: nobody to tell
                 pass
 
-    def _forget(self, peer: Peer) -> None:
+    def _forget(self, peer: Peer | PlainPeer) -> None:
         """Tell the last numbers of a peer and drop it."""
         if self._peers.pop(peer.number, None) is not None:
             self._say({"say": "media", "rows": [_row(peer, time.monotonic_ns())]})
 
-    def _changed(self, peer: Peer) -> None:
+    def _changed(self, peer: Peer | PlainPeer) -> None:
         told: Message = {"say": "state", "peer": peer.number, "state": peer.state}
         if peer.error is not None:
             told |= {"phase": peer.error.phase, "reason": str(peer.error)}
@@ -264,7 +296,7 @@ class Worker:
                 await asyncio.sleep(0)
 
 
-def _row(peer: Peer, t_ns: int) -> list[Any]:
+def _row(peer: Peer | PlainPeer, t_ns: int) -> list[Any]:
     """A row of statistics in the order of `messages.MEDIA_FIELDS`."""
     flow = peer.flow
     if flow is None:

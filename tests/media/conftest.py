@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import gevent
 import pytest
 
-from janusload.media.engine import Engine, Peer
+from janusload.media.engine import Engine
+from janusload.media.participants import Peer
 from janusload.records import HealthRecord, MediaRecord, Record
 
 

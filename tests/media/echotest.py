@@ -1,4 +1,4 @@
-"""Just enough signalling to call Janus's EchoTest; the media package is tested without the signalling package."""
+"""Just enough signalling for Janus's plugins; the media package is tested without the signalling package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 
 
 class EchoTest:
-    """A session of EchoTest handles on one WebSocket; blocking, so media must be on its own elsewhere, and it is."""
+    """A session of handles on one WebSocket; blocking, so media must be on its own elsewhere, and it is."""
 
     def __init__(self, websocket: ClientConnection) -> None:
         self._websocket = websocket
@@ -20,8 +20,17 @@ class EchoTest:
         self.events: list[dict[str, Any]] = []
         self.session = self._request(janus="create")["data"]["id"]
 
-    def attach(self) -> int:
-        return int(self._request(janus="attach", plugin="janus.plugin.echotest", session_id=self.session)["data"]["id"])
+    def attach(self, plugin: str = "echotest") -> int:
+        return int(
+            self._request(janus="attach", plugin=f"janus.plugin.{plugin}", session_id=self.session)["data"]["id"]
+        )
+
+    def ask(self, handle: int, jsep: dict[str, Any] | None = None, **body: Any) -> dict[str, Any]:
+        """A plugin's whole answer, sync or async."""
+        offered = {} if jsep is None else {"jsep": jsep}
+        answer = self._request(janus="message", session_id=self.session, handle_id=handle, body=body, **offered)
+        assert "error" not in answer["plugindata"]["data"], answer
+        return answer
 
     def call(self, handle: int, offer: dict[str, Any]) -> dict[str, Any]:
         """The jsep answer to an offer."""

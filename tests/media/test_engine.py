@@ -13,7 +13,8 @@ import pytest
 
 from janusload.errors import MediaError, WorkerLost
 from janusload.lab import Lab
-from janusload.media.engine import Engine, Peer
+from janusload.media.engine import Engine
+from janusload.media.participants import Peer
 from janusload.records import HealthRecord
 from tests.media.conftest import Heard, call, until
 from tests.media.echotest import echotest
