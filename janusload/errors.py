@@ -123,17 +123,19 @@ class CoreError(JanusError):
 
     Attributes:
         code: the core's error code, as in 458.
+        code_name: what Janus's source calls it, as in SESSION_NOT_FOUND; empty if it is unknown.
         reason: the core's own words.
     """
 
     layer = "janus"
     plugin = ""
 
-    def __init__(self, name: str, code: int, reason: str) -> None:
+    def __init__(self, name: str, code: int, reason: str, code_name: str = "") -> None:
         self.name = name
         self.code = code
+        self.code_name = code_name
         self.reason = reason
-        super().__init__(f"{name}: Janus error {code}: {reason}")
+        super().__init__(f"{name}: Janus error {f'{code} {code_name}'.rstrip()}: {reason}")
 
 
 class PluginError(JanusError):
@@ -142,17 +144,19 @@ class PluginError(JanusError):
     Attributes:
         plugin: the short name, as in `audiobridge`.
         code: the plugin's error code, as in 485.
+        code_name: what the plugin's source calls it, as in NO_SUCH_ROOM; empty if it is unknown.
         reason: the plugin's own words.
     """
 
     layer = "plugin"
 
-    def __init__(self, name: str, plugin: str, code: int, reason: str) -> None:
+    def __init__(self, name: str, plugin: str, code: int, reason: str, code_name: str = "") -> None:
         self.name = name
         self.plugin = plugin
         self.code = code
+        self.code_name = code_name
         self.reason = reason
-        super().__init__(f"{name}: {plugin} error {code}: {reason}")
+        super().__init__(f"{name}: {plugin} error {f'{code} {code_name}'.rstrip()}: {reason}")
 
 
 class MediaError(JanusloadError):

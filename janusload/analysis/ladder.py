@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from janusload.analysis.censored import BoolArray, FloatArray
 from janusload.records import Rung
 
-#: how a refusal reads, as in "audiobridge.exists: audiobridge error 485: no such room": it came in an answer
-_REFUSED = r" error \d+: "
+#: how a refusal reads, as in "audiobridge.exists: audiobridge error 485 NO_SUCH_ROOM: no such room": it came in
+#: an answer. Older records lack the name.
+_REFUSED = r" error -?\d+(?: \w+)?: "
 #: how `TransactionTimeout` reads; other words (the handle is gone) say that the rung could not be asked
 _SILENT = r"^$|no answer within"
 _ON_A_HANDLE = (Rung.AUDIOBRIDGE_SYNC, Rung.AUDIOBRIDGE_ASYNC, Rung.MEDIA)

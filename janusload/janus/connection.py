@@ -74,6 +74,7 @@ class Connection:
         self.timeout_s = timeout_s
         self.sessions: dict[int, Session] = {}
         self.session_timeout_s: float | None = None
+        self._version: tuple[int, int, int] | None = None
         self._connect_timeout_s = connect_timeout_s
         self._observer = observer
         self._on_fault = on_fault
@@ -224,6 +225,12 @@ class Connection:
     def info(self, timeout_s: float | None = None) -> dict[str, Any]:
         """Janus's `server_info`: version, plugins, timeouts; needs no secret."""
         return self.request("info", timeout_s=timeout_s)
+
+    def version(self) -> tuple[int, int, int]:
+        """Janus's version, as (1, 1, 2); (0, 0, 0) if it does not say. Asks for `info` once per connection."""
+        if self._version is None:
+            self.info()  # whose answer is learnt from as it is read
+        return self._version or (0, 0, 0)
 
     def create(
         self, *, session_id: int | None = None, keepalive_s: float | None = None, timeout_s: float | None = None
@@ -406,6 +413,10 @@ class Connection:
         timeout_s = info.get("session-timeout")
         if isinstance(timeout_s, int) and not isinstance(timeout_s, bool) and timeout_s >= 0:
             self.session_timeout_s = timeout_s
+        number = info.get("version")
+        if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
+            major, rest = divmod(number, 1000)  # 1102 is 1.1.2
+            self._version = (major, *divmod(rest, 100))
 
     def _notify(self, notification: Notification) -> None:
         session = self.sessions.get(notification.session_id) if notification.session_id is not None else None

@@ -30,6 +30,7 @@ from janusload.errors import (
     SendBlocked,
     ServerSilent,
 )
+from janusload.janus.error_codes import code_name
 from janusload.janus.events import Notification, notification
 from janusload.records import Outcome
 
@@ -357,14 +358,16 @@ def _plugin_error(transaction: Transaction, message: dict[str, Any]) -> JanusErr
     code = data.get("error_code")
     if code is None:
         return None
-    return PluginError(transaction.name, transaction.plugin, _code(code), _words(data.get("error")))
+    name = code_name(transaction.plugin, _code(code))
+    return PluginError(transaction.name, transaction.plugin, _code(code), _words(data.get("error")), name)
 
 
-def _error_of(message: dict[str, Any]) -> tuple[int, str]:
+def _error_of(message: dict[str, Any]) -> tuple[int, str, str]:
     error = message.get("error")
     if not isinstance(error, dict):
-        return -1, "no reason given"
-    return _code(error.get("code")), _words(error.get("reason"))
+        return -1, "no reason given", ""
+    code = _code(error.get("code"))
+    return code, _words(error.get("reason")), code_name("", code)
 
 
 def _code(value: object) -> int:

@@ -50,6 +50,7 @@ def test_a_rung_that_never_answered_says_nothing(tmp_path: Path) -> None:
         ("the handle that was attached beforehand is gone", FailureKind.NONE),
         ("audiobridge.exists: Janus error 458: No such session", FailureKind.NONE),
         ("audiobridge.exists: audiobridge error 485: No such room", FailureKind.NONE),
+        ("audiobridge.exists: audiobridge error 485 NO_SUCH_ROOM: No such room (1)", FailureKind.NONE),
     ],
 )
 def test_only_silence_is_a_sign_of_being_stuck(tmp_path: Path, detail: str, kind: FailureKind) -> None:

@@ -44,7 +44,7 @@ def test_a_life_in_order(janus: FakeJanus) -> None:
             bridge = session.attach(AudioBridge, opaque_id="talker-1")
             assert bridge.exists(1234)
             joined = bridge.join(1234, display="talker-1", muted=False)
-            assert (joined.room, joined.participant) == (1234, 1)
+            assert (joined.room, joined.id) == (1234, 1)
             bridge.configure(muted=True)
             bridge.leave()
             bridge.hangup()

@@ -2,21 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
 
-from janusload.errors import ProtocolViolation
-from janusload.janus.handle import Handle
+from janusload.janus.plugins.facade import Events, Facade
+from janusload.janus.plugins.verb import Jsep, Verb, WithJsep, into, nothing
 
 
-class EchoTest(Handle):
+@dataclass(frozen=True)
+class Configure(WithJsep):
+    """What to send back, and whether to record it.
+
+    Attributes:
+        audio, video: whether they are sent back; an offer is answered whatever they say.
+        bitrate: cap on video, in bit/s, by REMB.
+        record, filename: record to MJR files; `-audio.mjr`, `-video.mjr` are put behind the name.
+        audiocodec, videocodec: which to take from the offer.
+    """
+
+    _: KW_ONLY
+    audio: bool | None = None
+    video: bool | None = None
+    bitrate: int | None = None
+    record: bool | None = None
+    filename: str | None = None
+    audiocodec: str | None = None
+    videocodec: str | None = None
+
+
+@dataclass(frozen=True)
+class Start(Configure):
+    """The same, with an offer."""
+
+    jsep: Jsep
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The answer to our offer."""
+
+    jsep: Jsep
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The PeerConnection is gone; the `hangup` event says why."""
+
+
+class EchoTest(Facade[Done]):
     """Facade of `janus.plugin.echotest`; its messages carry no `request` field."""
 
     package = "janus.plugin.echotest"
     short = "echotest"
+    events = Events("result", {"done": Done})
 
-    def start(self, jsep: dict[str, Any], *, audio: bool = True, timeout_s: float | None = None) -> dict[str, Any]:
-        """Send the offer; returns the jsep answer."""
-        reply = self.message({"audio": audio, "video": False}, name="start", jsep=jsep, timeout_s=timeout_s)
-        if reply.jsep is None:
-            raise ProtocolViolation("echotest.start: the answer carries no jsep")
-        return reply.jsep
+    start = Verb(Start, into(Started), request="")
+    configure = Verb(Configure, nothing, request="")

@@ -1,0 +1,88 @@
+"""Names of Janus's error codes (janus-gateway 1.1.2 and 1.4.1: `apierror.h` and the head of each plugin's source).
+
+Codes overlap: 490 is UNKNOWN in the core and ID_EXISTS in the AudioBridge. So a code means something only together
+with who said it.
+"""
+
+from __future__ import annotations
+
+
+def code_name(plugin: str, code: int) -> str:
+    """The name of a code, as in NO_SUCH_ROOM; empty if it is not known.
+
+    Args:
+        plugin: short name of the plugin, as in `audiobridge`; empty for the core.
+    """
+    return _NAMES.get(plugin, {}).get(code, "")
+
+
+def _row(first: int, names: str, **others: int) -> dict[int, str]:
+    """Names of consecutive codes from `first` on, and of some others."""
+    return {first + n: name for n, name in enumerate(names.split())} | {code: name for name, code in others.items()}
+
+
+_NAMES: dict[str, dict[int, str]] = {
+    "": _row(
+        452,
+        "MISSING_REQUEST UNKNOWN_REQUEST INVALID_JSON INVALID_JSON_OBJECT "
+        "MISSING_MANDATORY_ELEMENT INVALID_REQUEST_PATH SESSION_NOT_FOUND HANDLE_NOT_FOUND PLUGIN_NOT_FOUND "
+        "PLUGIN_ATTACH PLUGIN_MESSAGE PLUGIN_DETACH JSEP_UNKNOWN_TYPE JSEP_INVALID_SDP TRICKE_INVALID_STREAM "
+        "INVALID_ELEMENT_TYPE SESSION_CONFLICT UNEXPECTED_ANSWER TOKEN_NOT_FOUND WEBRTC_STATE NOT_ACCEPTING_SESSIONS",
+        UNAUTHORIZED=403,
+        UNAUTHORIZED_PLUGIN=405,
+        TRANSPORT_SPECIFIC=450,
+        UNKNOWN=490,
+    ),
+    "audiobridge": _row(
+        480,
+        "NO_MESSAGE INVALID_JSON INVALID_REQUEST MISSING_ELEMENT INVALID_ELEMENT NO_SUCH_ROOM ROOM_EXISTS NOT_JOINED "
+        "LIBOPUS_ERROR UNAUTHORIZED ID_EXISTS ALREADY_JOINED NO_SUCH_USER INVALID_SDP NO_SUCH_GROUP",
+        UNKNOWN_ERROR=499,
+    ),
+    "recordplay": _row(
+        411,
+        "NO_MESSAGE INVALID_JSON INVALID_REQUEST INVALID_ELEMENT MISSING_ELEMENT NOT_FOUND INVALID_RECORDING "
+        "INVALID_STATE INVALID_SDP RECORDING_EXISTS",
+        UNAUTHORIZED=440,
+        UNKNOWN_ERROR=499,
+    ),
+    "videoroom": _row(
+        421,
+        "NO_MESSAGE INVALID_JSON INVALID_REQUEST JOIN_FIRST ALREADY_JOINED NO_SUCH_ROOM ROOM_EXISTS NO_SUCH_FEED "
+        "MISSING_ELEMENT INVALID_ELEMENT INVALID_SDP_TYPE PUBLISHERS_FULL UNAUTHORIZED ALREADY_PUBLISHED "
+        "NOT_PUBLISHED ID_EXISTS INVALID_SDP INVALID_FEED",
+        UNKNOWN_ERROR=499,
+    ),
+    "echotest": _row(411, "NO_MESSAGE INVALID_JSON INVALID_ELEMENT INVALID_SDP"),
+    "streaming": _row(
+        450,
+        "NO_MESSAGE INVALID_JSON INVALID_REQUEST MISSING_ELEMENT INVALID_ELEMENT NO_SUCH_MOUNTPOINT CANT_CREATE "
+        "UNAUTHORIZED CANT_SWITCH CANT_RECORD INVALID_STATE INVALID_SDP",
+        UNKNOWN_ERROR=470,
+    ),
+    "textroom": _row(
+        411,
+        "NO_MESSAGE INVALID_JSON MISSING_ELEMENT INVALID_ELEMENT INVALID_REQUEST ALREADY_SETUP NO_SUCH_ROOM "
+        "ROOM_EXISTS UNAUTHORIZED USERNAME_EXISTS ALREADY_IN_ROOM NOT_IN_ROOM NO_SUCH_USER",
+        UNKNOWN_ERROR=499,
+    ),
+    "videocall": _row(
+        470,
+        "NO_MESSAGE INVALID_JSON INVALID_REQUEST REGISTER_FIRST INVALID_ELEMENT MISSING_ELEMENT USERNAME_TAKEN "
+        "ALREADY_REGISTERED NO_SUCH_USERNAME USE_ECHO_TEST ALREADY_IN_CALL NO_CALL MISSING_SDP INVALID_SDP",
+        UNKNOWN_ERROR=499,
+    ),
+    "sip": _row(
+        440,
+        "NO_MESSAGE INVALID_JSON INVALID_REQUEST MISSING_ELEMENT INVALID_ELEMENT ALREADY_REGISTERED INVALID_ADDRESS "
+        "WRONG_STATE MISSING_SDP LIBSOFIA_ERROR IO_ERROR RECORDING_ERROR TOO_STRICT HELPER_ERROR NO_SUCH_CALLID "
+        "NO_SUCH_STREAM",
+        UNKNOWN_ERROR=499,
+    ),
+    "nosip": _row(
+        440,
+        "NO_MESSAGE INVALID_JSON INVALID_REQUEST MISSING_ELEMENT INVALID_ELEMENT WRONG_STATE MISSING_SDP INVALID_SDP "
+        "IO_ERROR RECORDING_ERROR TOO_STRICT NO_SUCH_STREAM",
+        UNKNOWN_ERROR=499,
+    ),
+}
