@@ -214,6 +214,56 @@ class ThreadRecord(NamedTuple):
     threads: int
 
 
+class StorageRecord(NamedTuple):
+    """The folder of the recordings at a moment.
+
+    Attributes:
+        files, file_bytes: recordings, and how much they hold together.
+        resident_bytes: how much of them is in the page cache; None where the kernel does not tell, or where they were
+            too many to ask about in time.
+        dirty_bytes, writeback_bytes: of that, what is not on the disk yet, and what is on its way there.
+    """
+
+    t_ns: int
+    files: int
+    file_bytes: int
+    resident_bytes: int | None = None
+    dirty_bytes: int | None = None
+    writeback_bytes: int | None = None
+
+
+class RecordingRecord(NamedTuple):
+    """One recording, looked at after it was closed.
+
+    Attributes:
+        path: below the folder of the recordings.
+        format: mjr, wav or nfo.
+        state: whole, no_packets, unfinished, damaged, empty or unreadable.
+        packets .. reordered: RTP packets of an MJR, missing ones from its sequence numbers; None for others.
+        duration_s: of audio.
+        ssrc: the RTP source that has the most packets in it; None for others.
+        first_sequence, last_sequence: sequence number of the first packet, and the highest one, as on the wire.
+        wrong: what is wrong, in words; empty if nothing is.
+        tones: what was heard in it, as in `440 Hz -16 dBov`, by falling level; empty where nothing was listened to.
+    """
+
+    t_ns: int
+    path: str
+    format: str
+    state: str
+    size_bytes: int
+    packets: int | None = None
+    missing: int | None = None
+    duplicated: int | None = None
+    reordered: int | None = None
+    duration_s: float | None = None
+    ssrc: int | None = None
+    first_sequence: int | None = None
+    last_sequence: int | None = None
+    wrong: str = ""
+    tones: str = ""
+
+
 class LogRecord(NamedTuple):
     """How many lines of one category the Janus log gained in the second before `t_ns`."""
 
@@ -277,6 +327,8 @@ Record = (
     | MediaRecord
     | ServerRecord
     | ThreadRecord
+    | StorageRecord
+    | RecordingRecord
     | LogRecord
     | HealthRecord
     | MarkerRecord
@@ -290,6 +342,8 @@ KINDS: dict[str, type[Record]] = {
     "media": MediaRecord,
     "server": ServerRecord,
     "thread": ThreadRecord,
+    "storage": StorageRecord,
+    "recording": RecordingRecord,
     "log": LogRecord,
     "health": HealthRecord,
     "marker": MarkerRecord,

@@ -30,6 +30,7 @@ from janusload.lab import Lab, LabOptions
 from janusload.run_folder import RecordWriter, RunFolder
 from janusload.scenario import Scenario
 from janusload.server.process import ProcessWatch
+from janusload.server.recordings.storage import StorageWatch, account
 from janusload.summary import Summary
 
 #: how long the load process may take to end orderly once it was asked to; then it is killed
@@ -48,6 +49,7 @@ class RunOptions:
     Attributes:
         url: the Janus to load; None for the lab.
         out: the run folder.
+        recordings: where the Janus at `url` records, if that is on this machine.
         command: as it was typed, for the report.
     """
 
@@ -58,6 +60,7 @@ class RunOptions:
     allow_public: bool = False
     ca: str | None = None
     insecure: bool = False
+    recordings: Path | None = None
     command: str = ""
 
 
@@ -105,13 +108,18 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
             stack.callback(_close_quietly, writer)
             load = _LoadProcess(folder, lab.api_secret if lab is not None else api_secret)
             stack.callback(load.kill)
-            failure = load.follow(tell, _watch(lab, writer), say)
+            recordings = lab.recordings if lab is not None else options.recordings
+            failure = load.follow(tell, _watch(lab, recordings, writer), say)
             if not load.begun:
                 raise _never_began(load, failure)
             begun.append(True)
             # what is left takes seconds, and is what an interrupted run is for
             calm.enter_context(_signals_ignored())
             facts = {"leaks": _leaks(lab, load, folder)}
+            if recordings is not None:
+                # Janus has closed them: the rooms are gone
+                for record in account(recordings):
+                    writer.write(record)
             meta = folder.read_meta()
             end = load.end or (f"failed: {failure}" if failure else "failed: the load process ended without a word")
             folder.write_meta(**facts, run={**meta["run"], "ended_utc": _utc(), "end": end})
@@ -258,14 +266,17 @@ def _removed_if_nothing_began(folder: RunFolder) -> Iterator[list[bool]]:
             folder.remove()
 
 
-def _watch(lab: Lab | None, writer: RecordWriter) -> Callable[[], None]:
-    """What the parent does once a second: look at the server where it can be seen."""
-    if lab is None:
-        return lambda: None
-    watch = ProcessWatch(lab.pid, lab.cgroup.cpu_stat if lab.cgroup is not None else None)
+def _watch(lab: Lab | None, recordings: Path | None, writer: RecordWriter) -> Callable[[], None]:
+    """What the parent does once a second: look at the server and its recordings where they can be seen."""
+    watches: list[ProcessWatch | StorageWatch] = []
+    if lab is not None:
+        watches.append(ProcessWatch(lab.pid, lab.cgroup.cpu_stat if lab.cgroup is not None else None))
+    if recordings is not None:
+        watches.append(StorageWatch(recordings))
 
     def look() -> None:
-        writer.write(watch.sample())
+        for watch in watches:
+            writer.write(watch.sample())
         writer.flush()
 
     return look

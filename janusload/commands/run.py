@@ -32,6 +32,9 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     run.add_argument("--allow-public", action="store_true", help="allow targets beyond loopback and private networks")
     run.add_argument("--ca", metavar="FILE", help="certificate authority to trust for wss://")
     run.add_argument("--insecure", action="store_true", help="do not verify the certificate of wss://")
+    run.add_argument(
+        "--recordings", type=Path, metavar="DIR", help="where the Janus of --host records, if that is on this machine"
+    )
     run.set_defaults(command=_run)
 
 
@@ -42,6 +45,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     plan, _ = scenario.load(options.scenario)
     if options.host is None and not options.lab and plan.lab is None:
         raise UsageError(f"{options.scenario} names no [lab]: say --host URL, or --lab for a private Janus")
+    if options.recordings is not None and not options.recordings.is_dir():
+        raise UsageError(f"--recordings {options.recordings}: there is no such folder")
     if options.host is None and privilege.needs_reexec():
         console.print("No root: going on inside an unprivileged user and network namespace.", highlight=False)
         privilege.reexec(sys.argv)
@@ -54,6 +59,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         allow_public=options.allow_public,
         ca=options.ca,
         insecure=options.insecure,
+        recordings=options.recordings,
         command=shlex.join(["janusload", *sys.argv[1:]]),
     )
     view = _View(console, plan.name)
