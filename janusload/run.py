@@ -50,6 +50,7 @@ class RunOptions:
         url: the Janus to load; None for the lab.
         out: the run folder.
         recordings: where the Janus at `url` records, if that is on this machine.
+        janus: which Janus the lab runs: version, program name or path; None for the installed one.
         command: as it was typed, for the report.
     """
 
@@ -61,6 +62,7 @@ class RunOptions:
     ca: str | None = None
     insecure: bool = False
     recordings: Path | None = None
+    janus: str | None = None
     command: str = ""
 
 
@@ -102,7 +104,7 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
             lab = None
             if options.url is None:
                 say(_lab_words(plan))
-                lab = stack.enter_context(Lab(_lab_options(plan), folder.janus_log))
+                lab = stack.enter_context(Lab(_lab_options(plan, options.janus), folder.janus_log))
             _write_first_meta(folder, options, plan, text, lab)
             writer = folder.writer("watch")
             stack.callback(_close_quietly, writer)
@@ -297,9 +299,10 @@ def _leaks(lab: Lab | None, load: _LoadProcess, folder: RunFolder) -> dict[str, 
     return found
 
 
-def _lab_options(plan: Scenario) -> LabOptions:
+def _lab_options(plan: Scenario, janus: str | None) -> LabOptions:
     table = plan.lab or scenario.LabTable()
     return LabOptions(
+        janus=janus or LabOptions.janus,
         cpu_percent=None if table.cpu is None else table.cpu * 100,
         memory_bytes=None if table.memory is None else round(table.memory),
     )

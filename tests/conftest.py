@@ -18,3 +18,17 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """
     with Lab(LabOptions(), tmp_path_factory.mktemp("lab") / "janus.log") as lab:
         yield lab
+
+
+@pytest.fixture(scope="session")
+def fixed_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The same with Janus 1.4.1, in which the AudioBridge's locks are mended."""
+    with Lab(LabOptions(janus="1.4.1"), tmp_path_factory.mktemp("fixed-lab") / "janus.log") as lab:
+        yield lab
+
+
+@pytest.fixture(params=["lab", "fixed_lab"], ids=["installed", "1.4.1"])
+def each_lab(request: pytest.FixtureRequest) -> Lab:
+    """Both of them, one after the other."""
+    lab: Lab = request.getfixturevalue(request.param)
+    return lab

@@ -27,6 +27,11 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     where = run.add_mutually_exclusive_group()
     where.add_argument("--host", metavar="URL", help="the Janus to load, as ws://HOST:PORT or wss://HOST:PORT")
     where.add_argument("--lab", action="store_true", help="a private Janus on this machine (needs root)")
+    run.add_argument(
+        "--janus",
+        metavar="VERSION|PATH",
+        help="which Janus the lab runs, as 1.4.1 (default: the installed one)",
+    )
     run.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: reports/out/NAME-TIME)")
     run.add_argument("--replace", action="store_true", help="discard the run that lies in the run folder already")
     run.add_argument("--allow-public", action="store_true", help="allow targets beyond loopback and private networks")
@@ -47,6 +52,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         raise UsageError(f"{options.scenario} names no [lab]: say --host URL, or --lab for a private Janus")
     if options.recordings is not None and not options.recordings.is_dir():
         raise UsageError(f"--recordings {options.recordings}: there is no such folder")
+    if options.janus is not None and options.host is not None:
+        raise UsageError("--janus chooses the lab's Janus: it does not go with --host")
     if options.host is None and privilege.needs_reexec():
         console.print("No root: going on inside an unprivileged user and network namespace.", highlight=False)
         privilege.reexec(sys.argv)
@@ -60,6 +67,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         ca=options.ca,
         insecure=options.insecure,
         recordings=options.recordings,
+        janus=options.janus,
         command=shlex.join(["janusload", *sys.argv[1:]]),
     )
     view = _View(console, plan.name)

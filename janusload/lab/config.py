@@ -122,10 +122,11 @@ def render(settings: Settings) -> dict[str, str]:
         "janus.jcfg": libconfig(janus),
         "janus.transport.websockets.jcfg": libconfig(websockets),
         "janus.transport.http.jcfg": libconfig(http),
-        # Without local_ip it tells plain-RTP participants to send to 127.0.0.1, which is not here.
+        # local_ip: where plain RTP is taken; without it, 127.0.0.1 for want of a default route
         "janus.plugin.audiobridge.jcfg": libconfig(
             {"general": {"record_tmp_ext": "tmp", "local_ip": settings.address}}
         ),
+        "janus.plugin.nosip.jcfg": libconfig({"general": {"local_ip": settings.address}}),
         "janus.plugin.recordplay.jcfg": libconfig({"general": {"path": str(settings.recordings)}}),
     }
 

@@ -16,7 +16,7 @@ from janusload.lab.admin import AdminApi, websocket_answers
 from janusload.lab.commands import uninterrupted
 from janusload.lab.config import ADMIN_PATH, ADMIN_PORT, PLUGINS_LEFT_OUT, WEBSOCKET_PORT, Settings, render
 from janusload.lab.folder import LabFolder
-from janusload.lab.installation import find_janus
+from janusload.lab.installation import Installation, find_janus
 from janusload.lab.limits import Limits
 from janusload.lab.network import Network
 from janusload.lab.process import JanusProcess
@@ -35,7 +35,7 @@ class LabOptions:
     Attributes:
         cpu_percent: CPU quota in percent of one core; None for none.
         memory_bytes: memory limit, page cache included; None for none.
-        janus: program name or path.
+        janus: version as in `1.4.1`, program name, or path.
         session_timeout_s: after how much silence Janus drops a session; 0 is never.
         api_secret: whether clients need an API secret (a random one; see `Lab.api_secret`).
         rtp_ports: first and last UDP port for media; one port per PeerConnection.
@@ -72,7 +72,7 @@ class Lab:
         self._folder: LabFolder | None = None
         self._limits: Limits | None = None
         self._process: JanusProcess | None = None
-        self._command: list[str] = []
+        self._installation: Installation | None = None
         self._info: dict[str, Any] = {}
         self._admin_secret = secrets.token_urlsafe(24)
         self._api_secret = secrets.token_urlsafe(24) if options.api_secret else None
@@ -172,10 +172,11 @@ class Lab:
 
     def facts(self) -> dict[str, Any]:
         """What a report should say about this lab; no secrets."""
-        network = _up(self._network)
+        network, installation = _up(self._network), _up(self._installation)
         return {
             "janus": self._info.get("version_string"),
-            "executable": self._command[0],
+            "executable": str(installation.executable),
+            "package": None if installation.tree is None else installation.tree.package,
             "address": str(network.address),
             "host_address": str(network.host_address),
             "websocket_port": WEBSOCKET_PORT,
@@ -199,7 +200,7 @@ class Lab:
 
     def _set_up(self) -> None:
         options = self.options
-        installation = find_janus(options.janus)
+        installation = self._installation = find_janus(options.janus)
         with uninterrupted():
             folder = self._folder = LabFolder()
             self._stack.callback(folder.close)
@@ -222,19 +223,21 @@ class Lab:
             plugins_left_out=(*PLUGINS_LEFT_OUT, *options.plugins_left_out),
         )
         folder.write_config(render(settings))
-        self._command = installation.command(folder.config)
         with uninterrupted():
             self._stack.callback(self._stop)
             self._start()
         self._wait_until_ready()
 
     def _start(self) -> None:
+        installation, folder = _up(self._installation), _up(self._folder)
         self._process = JanusProcess(
-            self._command,
+            installation.command(folder.config),
             namespace=_up(self._network).path,
             groups=[] if self._limits is None else self._limits.procs,
             open_files=self.options.open_files,
             log=self.log_path,
+            tree=installation.tree,
+            shared=[folder.path],
         )
 
     def _stop(self) -> None:

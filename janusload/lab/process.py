@@ -14,6 +14,7 @@ from pathlib import Path
 
 from janusload.errors import LabError
 from janusload.lab import launch
+from janusload.lab.versions import Tree
 
 _STOP_WITHIN_S = 5.0
 _POLL_EVERY_S = 0.01
@@ -30,7 +31,15 @@ class JanusProcess:
     """
 
     def __init__(
-        self, command: Sequence[str], *, namespace: str, groups: Sequence[Path], open_files: int | None, log: Path
+        self,
+        command: Sequence[str],
+        *,
+        namespace: str,
+        groups: Sequence[Path],
+        open_files: int | None,
+        log: Path,
+        tree: Tree | None = None,
+        shared: Sequence[Path] = (),
     ) -> None:
         """Start it. It dies with the calling *thread* (PR_SET_PDEATHSIG), so call from one that stays.
 
@@ -39,6 +48,8 @@ class JanusProcess:
             groups: the `cgroup.procs` files of the control groups that it joins.
             open_files: RLIMIT_NOFILE; None to inherit.
             log: gets standard output and standard error, appended.
+            tree: what it sees as `/`; None for what this process sees.
+            shared: folders that it sees in a `tree` too.
 
         Raises:
             LabError: the log cannot be written, or no process can be started.
@@ -48,6 +59,9 @@ class JanusProcess:
             "namespace": namespace,
             "groups": [str(group) for group in groups],
             "open_files": open_files,
+            "tree": None
+            if tree is None
+            else {"root": str(tree.root), "stage": str(tree.stage), "shared": [str(path) for path in shared]},
             "command": list(command),
         }
         self._returncode: int | None = None

@@ -39,7 +39,7 @@ def test_strings_cannot_leave_their_quotes() -> None:
 def test_listens_on_the_lab_address_and_nowhere_else() -> None:
     files = render(SETTINGS)
     addresses = re.findall(r"(?:_ip|interface|ice_enforce_list) = \"(.*)\"", "".join(files.values()))
-    assert addresses == ["198.18.4.2"] * 5
+    assert addresses == ["198.18.4.2"] * 6
     for off in ("wss = false", "admin_ws = false", "admin_wss = false"):
         assert off in files["janus.transport.websockets.jcfg"]
     for off in ("\thttp = false", "https = false", "admin_https = false"):

@@ -21,10 +21,11 @@ from tests.media.echotest import echotest
 
 
 @pytest.mark.lab
-def test_audio_flows_both_ways_with_a_real_janus(lab: Lab, engine: Engine, heard: Heard) -> None:
-    with echotest(lab.url) as janus:
+def test_audio_flows_both_ways_with_a_real_janus(each_lab: Lab, engine: Engine, heard: Heard) -> None:
+    name = f"talker-{each_lab.facts()['janus']}"
+    with echotest(each_lab.url) as janus:
         handle = janus.attach()
-        with engine.peer("talker", route_to=lab.address) as peer:
+        with engine.peer(name, route_to=each_lab.address) as peer:
             peer.accept(janus.call(handle, peer.offer()))
             assert peer.state == "connected"
             janus.wait_for("webrtcup", handle)
@@ -33,7 +34,7 @@ def test_audio_flows_both_ways_with_a_real_janus(lab: Lab, engine: Engine, heard
         # first this: the signalling here blocks, and with it the greenlet that asks the worker to close
         assert peer.ended.wait(2)
         assert janus.wait_for("hangup", handle)["reason"] == "DTLS alert"
-    last = heard.media("talker")[-1]
+    last = heard.media(name)[-1]
     assert last.state == "closed"
     assert last.lost == 0
     assert 0 <= last.sent - last.received <= 10
