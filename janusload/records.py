@@ -284,6 +284,7 @@ class HealthRecord(NamedTuple):
         dropped: arrivals that no client could take.
         in_flight: attempts waiting for an answer.
         users: users that are running.
+        tick: what runs the RTP of a media worker, `python` or `c`; empty elsewhere.
     """
 
     t_ns: int
@@ -297,6 +298,7 @@ class HealthRecord(NamedTuple):
     dropped: int = 0
     in_flight: int = 0
     users: int = 0
+    tick: str = ""
 
 
 class MarkerKind(StrEnum):

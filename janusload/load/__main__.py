@@ -95,7 +95,7 @@ def _perform(scenario: Scenario, folder: RunFolder, stage: Stage, announce: Anno
     recorder.start()
     if scenario.users:
         stage.engine.start()
-        folder.write_meta(media_pids=stage.engine.pids)
+        folder.write_meta(media_pids=stage.engine.pids, media_ticks=stage.engine.ticks)
     random.seed(scenario.seed)
     first = random.Random(time.time_ns()).randrange(10**6, 10**9)
     rooms = [first + i for i in range(scenario.rooms.count)] if scenario.users else []

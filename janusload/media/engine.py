@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ import gevent
 from janusload.errors import MediaError, WorkerLost
 from janusload.media import messages
 from janusload.media.link import WorkerLink
-from janusload.media.messages import Message
+from janusload.media.messages import Message, TickChoice
 from janusload.media.participants import FINAL, Participant, Peer, PlainPeer
 from janusload.records import Record
 
@@ -28,9 +29,15 @@ class Engine:
         on_record: called with a MediaRecord per peer and a HealthRecord per worker about every second; must not block.
         on_lost: called with a worker's number and a reason when its process is gone without having been asked to go.
         public_targets: allow media to addresses that are neither loopback nor private.
+        tick: a `TickChoice`, what runs the RTP: the C tick where it can be had, unless it says otherwise. Without it
+            the environment's JANUSLOAD_TICK decides.
 
     Attributes:
         pids: processes of the workers that run.
+        ticks: what runs the RTP of each of them, `python` or `c`.
+
+    Raises:
+        MediaError: phase `worker`; there is no such tick.
     """
 
     def __init__(
@@ -40,13 +47,21 @@ class Engine:
         on_record: Callable[[Record], None] = lambda record: None,
         on_lost: Callable[[int, str], None] = lambda worker, reason: None,
         public_targets: bool = False,
+        tick: str | None = None,
     ) -> None:
-        self._carriers = [Carrier(number, on_record, on_lost, public_targets) for number in range(workers)]
+        tick = tick or os.environ.get("JANUSLOAD_TICK") or TickChoice.AUTO
+        if tick not in list(TickChoice):
+            raise MediaError(f"there is no tick {tick!r}; known are {', '.join(TickChoice)}", phase="worker")
+        self._carriers = [Carrier(number, on_record, on_lost, public_targets, tick) for number in range(workers)]
         self._numbers = itertools.count()
 
     @property
     def pids(self) -> list[int]:
         return [carrier.link.pid for carrier in self._carriers if carrier.link.alive]
+
+    @property
+    def ticks(self) -> list[str]:
+        return [carrier.link.hello["tick"] for carrier in self._carriers if carrier.link.alive]
 
     def start(self, timeout_s: float = 30) -> None:
         """Start the workers; returns when each has said hello.
@@ -60,6 +75,8 @@ class Engine:
             with gevent.Timeout(timeout_s, MediaError(f"no media worker within {timeout_s:g} s", phase="worker")):
                 for carrier in self._carriers:
                     carrier.link.wait_hello()
+                    if why := carrier.link.hello["without_c"]:
+                        log.info("media worker %d runs the Python tick: %s", carrier.link.number, why)
         except BaseException:
             self.stop(timeout_s=0)
             raise
@@ -122,8 +139,9 @@ class Carrier:
         on_record: Callable[[Record], None],
         on_lost: Callable[[int, str], None],
         public_targets: bool,
+        tick: str,
     ) -> None:
-        self.link = WorkerLink(number, on_said=self._said, on_end=self._end, public_targets=public_targets)
+        self.link = WorkerLink(number, on_said=self._said, on_end=self._end, public_targets=public_targets, tick=tick)
         self.peers: dict[int, Participant] = {}
         self._closing: dict[int, Participant] = {}
         self._on_record = on_record

@@ -12,8 +12,8 @@ import janusload
 from janusload.errors import MediaError
 
 
-def launch(number: int, fd: int, *, public_targets: bool) -> subprocess.Popen[bytes]:
-    """Start worker `number` with the socket `fd`; the caller closes its own copy of that.
+def launch(number: int, fd: int, *, public_targets: bool, tick: str) -> subprocess.Popen[bytes]:
+    """Start worker `number` with the socket `fd`; the caller closes its own copy of that. `tick` is a `TickChoice`.
 
     `subprocess` is whichever is in force: gevent's where it is patched in, else Python's own.
 
@@ -23,7 +23,7 @@ def launch(number: int, fd: int, *, public_targets: bool) -> subprocess.Popen[by
     # this package must be found there too, wherever the run was started
     root = str(Path(janusload.__file__).parent.parent)
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    options = ["--fd", str(fd), "--number", str(number), "--parent", str(os.getpid())]
+    options = ["--fd", str(fd), "--number", str(number), "--parent", str(os.getpid()), "--tick", tick]
     if public_targets:
         options.append("--public-targets")
     try:

@@ -50,6 +50,7 @@ class WorkerLink:
         on_said: Callable[[Message], None],
         on_end: Callable[[WorkerLost, str | None], None],
         public_targets: bool,
+        tick: str,
     ) -> None:
         self.number = number
         self.gone = False
@@ -57,6 +58,7 @@ class WorkerLink:
         self._on_said = on_said
         self._on_end = on_end
         self._public_targets = public_targets
+        self._tick = tick
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: Any = None
         self._outbox: Any = gevent.queue.SimpleQueue()
@@ -80,7 +82,7 @@ class WorkerLink:
         """Start the process and the greenlets; returns before it has said hello."""
         ours, theirs = gevent.socket.socketpair()
         try:
-            self._process = launch(self.number, theirs.fileno(), public_targets=self._public_targets)
+            self._process = launch(self.number, theirs.fileno(), public_targets=self._public_targets, tick=self._tick)
         except MediaError:
             ours.close()
             raise
@@ -93,6 +95,7 @@ class WorkerLink:
         """Wait for its hello.
 
         Raises:
+            MediaError: phase `worker`; it cannot do what is wanted of it.
             WorkerLost: it ended before.
         """
         self._greeted.get()
@@ -197,7 +200,10 @@ class WorkerLink:
             return
         if message["say"] == "hello":
             self.hello = message
-            self._greeted.set()
+            if "refused" in message:
+                self._greeted.set_exception(MediaError(message["refused"], phase="worker"))
+            else:
+                self._greeted.set()
         else:
             self._on_said(message)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
 from janusload.errors import MediaError
@@ -23,6 +24,15 @@ Message = dict[str, Any]
 
 #: longest frame in bytes; an SDP has a few kB, a batch of statistics at most some 40 kB
 LIMIT = 1 << 20
+
+
+class TickChoice(StrEnum):
+    """What runs the RTP of a worker's peers."""
+
+    AUTO = "auto"  # the C tick where it can be had
+    PYTHON = "python"
+    C = "c"
+
 
 #: rows of statistics in one `media` message
 ROWS_PER_MESSAGE = 200
@@ -50,6 +60,7 @@ def health_record(said: Message, *, worker: int) -> HealthRecord:
         fds=said["fds"],
         lag_p99_ms=said["lag_p99_ms"],
         pacing_p99_ms=said["pacing_p99_ms"],
+        tick=said["tick"],
     )
 
 

@@ -25,8 +25,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from janusload.errors import MediaError
 from janusload.media import rtcp, srtp
 from janusload.media.flow import PERIOD_NS, Flow
+from janusload.media.messages import TickChoice
+from janusload.media.native import NativeFlow, NativeTick, NoNativeTick
 from janusload.media.quality import Lateness
 from janusload.media.tick import BUFFER_BYTES, PythonTick, Tick
 
@@ -38,11 +41,34 @@ REPORT_S = 1.0
 
 
 class Pump:
-    """Runs the flows of one worker."""
+    """Runs the flows of one worker.
 
-    def __init__(self) -> None:
+    Args:
+        tick: a `TickChoice`.
+
+    Attributes:
+        tick: the one that was chosen, never `auto`.
+        without_c: why there is no C tick where one was wanted; empty otherwise.
+
+    Raises:
+        MediaError: phase `worker`; the C tick was insisted on and cannot be had.
+    """
+
+    def __init__(self, tick: str = TickChoice.AUTO) -> None:
         self._lateness = Lateness()
-        self._tick: Tick = PythonTick(SLOTS, self._lateness)
+        self.tick = TickChoice.PYTHON
+        self.without_c = ""
+        python = PythonTick(SLOTS, self._lateness)
+        self._ticks: dict[type[Flow], Tick[Any]] = {Flow: python}
+        if tick != TickChoice.PYTHON:
+            try:
+                self._ticks[NativeFlow] = NativeTick(SLOTS, self._lateness)
+                self.tick = TickChoice.C
+            except NoNativeTick as exc:
+                if tick == TickChoice.C:
+                    raise MediaError(f"no C tick: {exc}", phase="worker") from exc
+                self.without_c = str(exc)
+        self._fill = self._ticks[NativeFlow if self.tick is TickChoice.C else Flow].FILL
         #: flows in each slot
         self._filled = [0] * SLOTS
         #: when each slot is to send next
@@ -71,11 +97,16 @@ class Pump:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         if not self._thread.is_alive():
-            self._tick.close()
+            for tick in self._ticks.values():
+                tick.close()
 
     def flow(self, **options: Any) -> Flow:
-        """A flow of the kind that the tick runs, from the arguments of `Flow`; `add` it then."""
-        return Flow(**options)
+        """A flow of the kind that the tick runs, from the arguments of `Flow`; `add` it then.
+
+        With the C tick those that it cannot run are Python's; both share the period's slots.
+        """
+        kind = NativeFlow if self.tick is TickChoice.C and Flow.plain_with(**options) else Flow
+        return kind(**options)
 
     def add(self, flow: Flow, early: Iterable[tuple[bytes, int | None]] = ()) -> None:
         """Take a flow's socket; `early` is what arrived before, as (datagram, Unix ns of arrival)."""
@@ -89,6 +120,8 @@ class Pump:
 
     def take_pacing_p99_ms(self) -> float | None:
         """How late RTP left since the last call, at the 99th percentile; None if none was due."""
+        for tick in self._ticks.values():
+            tick.collect()
         return self._lateness.take_p99_ms()
 
     def _run(self) -> None:
@@ -113,7 +146,8 @@ class Pump:
                 if wait_ns > 0:
                     time.sleep(wait_ns / 1e9)
                 self._send(index)
-                self._tick.drain(index, due[index] - PERIOD_NS + SLOT_NS)
+                for tick in self._ticks.values():
+                    tick.drain(index, due[index] - PERIOD_NS + SLOT_NS)
                 self._report()
         except BaseException as exc:
             if self._fault is None:
@@ -129,14 +163,15 @@ class Pump:
             # closed before it came to be added; its release finds nothing to do
             return
         flow.slot = next(
-            (index for index in range(SLOTS) if self._filled[index] < self._tick.FILL),
+            (index for index in range(SLOTS) if self._filled[index] < self._fill),
             min(range(SLOTS), key=self._filled.__getitem__),
         )
         self._filled[flow.slot] += 1
         self._flows.add(flow)
-        self._tick.add(flow)
+        tick = self._ticks[type(flow)]
+        tick.add(flow)
         for datagram, arrived_ns in early:
-            self._tick.take(flow, datagram, arrived_ns or time.time_ns())
+            tick.take(flow, datagram, arrived_ns or time.time_ns())
         if flow.tx is not None:
             # RFC 3550 section 6.2: half the interval before the first
             self._schedule_report(flow, REPORT_S / 2)
@@ -145,7 +180,7 @@ class Pump:
         if flow in self._flows:
             if flow.tx is not None:
                 self._send_rtcp(flow, rtcp.bye(flow.ssrc))
-            self._tick.remove(flow)
+            self._ticks[type(flow)].remove(flow)
             self._flows.remove(flow)
             self._filled[flow.slot] -= 1
         released()
@@ -154,9 +189,11 @@ class Pump:
         """Send what is due in a slot, and move its due time on."""
         missed = (time.monotonic_ns() - self._due[slot]) // PERIOD_NS
         if missed > 0:
-            self._tick.skip(slot, missed)
             self._due[slot] += missed * PERIOD_NS
-        self._tick.send(slot, self._due[slot])
+        for tick in self._ticks.values():
+            if missed > 0:
+                tick.skip(slot, missed)
+            tick.send(slot, self._due[slot])
         self._due[slot] += PERIOD_NS
 
     def _schedule_report(self, flow: Flow, mean_s: float) -> None:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from janusload.media import rtcp
 
 #: RFC 3550 appendix A.1
@@ -152,6 +154,12 @@ class Lateness:
     def add(self, late_ns: int, count: int = 1) -> None:
         """Count `count` things that were `late_ns` late; early ones count as in time."""
         self._counts[min(self._STEPS, max(0, late_ns) // self.STEP_NS)] += count
+
+    def add_all(self, counts: Sequence[int]) -> None:
+        """Count what was counted elsewhere in the same steps."""
+        for step, count in enumerate(counts):
+            if count:
+                self._counts[step] += count
 
     def take_p99_ms(self) -> float | None:
         """The 99th percentile, rounded up to a step, and begin anew; None if there was nothing."""

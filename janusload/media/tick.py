@@ -1,6 +1,7 @@
 """The Python tick: sends and receives the RTP of flows, one slot of the pump's period at a time.
 
-It runs everywhere, it runs the flows that the C tick cannot (`Flow.plain`), and it is what the C tick is held against.
+It runs everywhere, it runs the flows that the C tick cannot (`Flow.plain_with`), and it is what the C tick is held
+against.
 
 What makes it cheap, measured on loopback against a process that returns every datagram:
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 import select
 import struct
 import time
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from janusload.media import srtp
 from janusload.media.flow import PERIOD_NS, Flow
@@ -37,7 +38,10 @@ _SEQUENCE_TIMESTAMP_SSRC = struct.Struct("!HII")
 _STAMP = struct.Struct("qq")
 
 
-class Tick(Protocol):
+F = TypeVar("F", bound=Flow, contravariant=True)
+
+
+class Tick(Protocol[F]):
     """What the pump asks of a tick; all on the pump's thread.
 
     Attributes:
@@ -46,13 +50,13 @@ class Tick(Protocol):
 
     FILL: int
 
-    def add(self, flow: Flow) -> None:
+    def add(self, flow: F) -> None:
         """Take a flow, into the slot that it names."""
 
-    def remove(self, flow: Flow) -> None:
+    def remove(self, flow: F) -> None:
         """Let go of a flow."""
 
-    def take(self, flow: Flow, datagram: bytes, arrived_ns: int) -> None:
+    def take(self, flow: F, datagram: bytes, arrived_ns: int) -> None:
         """Take a datagram that came before the flow did; `arrived_ns` is Unix time."""
 
     def skip(self, slot: int, periods: int) -> None:
@@ -63,6 +67,9 @@ class Tick(Protocol):
 
     def drain(self, slot: int, until_ns: int) -> None:
         """Read until nothing is left, or it is time to send again: what is left then stays in the kernel."""
+
+    def collect(self) -> None:
+        """Have all lateness counted that was not yet; on any thread."""
 
     def close(self) -> None:
         """Let go of everything."""
@@ -99,6 +106,9 @@ class PythonTick:
         self._epoll.unregister(fd)
         del self._flows[fd]
         self._slots[flow.slot].remove(flow)
+
+    def collect(self) -> None:
+        """Nothing: it is counted at once."""
 
     def close(self) -> None:
         self._epoll.close()

@@ -1,6 +1,6 @@
 """A media worker: the process that carries peers. Started by the engine, by exec, with one end of a socketpair.
 
-`python -m janusload.media.worker --fd N --number N --parent PID [--public-targets]`
+`python -m janusload.media.worker --fd N --number N --parent PID [--public-targets] [--tick auto|python|c]`
 
 It ends when it is told to, when its socket ends, and when its parent dies (`PR_SET_PDEATHSIG`), whichever comes first.
 Interrupts from the terminal are the parent's business: it closes the peers in order.
@@ -23,7 +23,7 @@ from typing import Any
 
 from janusload.errors import MediaError
 from janusload.media import clips, ice, impairment, messages, sdp
-from janusload.media.messages import Message
+from janusload.media.messages import Message, TickChoice
 from janusload.media.peer import Peer, PeerState, SharedCertificate
 from janusload.media.plain import PlainPeer
 from janusload.media.pump import Pump
@@ -49,13 +49,13 @@ _PR_SET_PDEATHSIG = 1
 class Worker:
     """Serves one engine over one socket."""
 
-    def __init__(self, number: int, *, public_targets: bool) -> None:
+    def __init__(self, number: int, *, public_targets: bool, tick: str) -> None:
         self._number = number
         self._allowed: Callable[[str], bool] = (lambda _: True) if public_targets else ice.is_private
         self._peers: dict[int, Peer | PlainPeer] = {}
         self._clips: dict[str, clips.Clip] = {}
         self._certificate: SharedCertificate = SharedCertificate.generateCertificate()
-        self._pump = Pump()
+        self._pump = Pump(tick)
         self._lag = Lateness()
         self._tasks: set[asyncio.Task[None]] = set()
         self._untidy = False
@@ -87,7 +87,7 @@ class Worker:
         gc.disable()
         gc.collect()
         gc.freeze()
-        self._say({"say": "hello", "pid": os.getpid(), "tick": "python"})
+        self._say({"say": "hello", "pid": os.getpid(), "tick": self._pump.tick, "without_c": self._pump.without_c})
         for work in (self._read(reader), self._measure_lag(), self._tell()):
             self._spawn(work)
         await self._ended.wait()
@@ -286,6 +286,7 @@ class Worker:
                     "fds": len(os.listdir("/proc/self/fd")),
                     "lag_p99_ms": self._lag.take_p99_ms(),
                     "pacing_p99_ms": self._pump.take_pacing_p99_ms(),
+                    "tick": self._pump.tick,
                 }
             )
             cpu_ns, since_ns = cpu, now
@@ -346,6 +347,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--number", type=int, required=True, help="number of this worker")
     parser.add_argument("--parent", type=int, required=True, help="process that this one is not to outlive")
     parser.add_argument("--public-targets", action="store_true", help="allow media to public addresses")
+    parser.add_argument("--tick", choices=list(TickChoice), default=TickChoice.AUTO, help="what runs the RTP")
     options = parser.parse_args(argv)
     die_with_parent(options.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -354,7 +356,12 @@ def main(argv: list[str] | None = None) -> int:
     sock = socket.socket(fileno=options.fd)
 
     async def run() -> int:
-        return await Worker(options.number, public_targets=options.public_targets).serve(sock)
+        try:
+            worker = Worker(options.number, public_targets=options.public_targets, tick=options.tick)
+        except MediaError as exc:
+            sock.sendall(messages.encode({"say": "hello", "refused": str(exc)}))
+            return 1
+        return await worker.serve(sock)
 
     return asyncio.run(run())
 

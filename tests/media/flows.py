@@ -13,6 +13,11 @@ from pylibsrtp import Policy, Session
 from janusload.media import clips
 from janusload.media.flow import Flow
 from janusload.media.ice import SO_TIMESTAMPNS
+from janusload.media.messages import TickChoice
+from janusload.media.native import NativeFlow
+
+#: near to far, far to near
+Keys = tuple[bytes, bytes]
 
 CLIP = clips.make("silence")
 
@@ -37,9 +42,9 @@ def session(key: bytes, *, sending: bool) -> Session:
 class Far:
     """The other end of a flow: a bare socket and the sessions to read and write what the flow does."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys | None = None) -> None:
         self.sock = udp()
-        self.keys = os.urandom(44), os.urandom(44)
+        self.keys = keys or (os.urandom(44), os.urandom(44))
         self.tx = session(self.keys[1], sending=True)
         self.rx = session(self.keys[0], sending=False)
 
@@ -53,8 +58,11 @@ class Far:
 
 
 @contextmanager
-def flow_and_far(**options: Any) -> Iterator[tuple[Flow, Far]]:
-    far, sock = Far(), udp()
+def flow_and_far(
+    kind: str = TickChoice.PYTHON, *, keys: Keys | None = None, **options: Any
+) -> Iterator[tuple[Flow, Far]]:
+    """A flow for this tick, and who it talks to."""
+    far, sock = Far(keys), udp()
     far.sock.connect(sock.getsockname())
     sock.connect(far.sock.getsockname())
     handed_back: list[bytes] = []
@@ -66,12 +74,9 @@ def flow_and_far(**options: Any) -> Iterator[tuple[Flow, Far]]:
         "audio_level_id": 1,
         "incoming": lambda data, source: handed_back.append(data),
     }
-    flow = Flow(
-        sock=sock,
-        tx=session(far.keys[0], sending=True),
-        rx=session(far.keys[1], sending=False),
-        **(settings | options),
-    )
+    settings |= options
+    make = NativeFlow if kind == TickChoice.C and Flow.plain_with(**settings) else Flow
+    flow = make(sock=sock, tx=session(far.keys[0], sending=True), rx=session(far.keys[1], sending=False), **settings)
     try:
         yield flow, far
     finally:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -198,6 +199,34 @@ def test_a_killed_worker_is_noticed_at_once_and_the_others_go_on() -> None:
     finally:
         engine.stop()
     assert len(heard.lost) == 2
+
+
+@pytest.mark.parametrize("tick", ["python", "c"])
+def test_the_tick_is_chosen_at_the_start_and_named(tick: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JANUSLOAD_TICK", tick)
+    heard = Heard()
+    engine = Engine(on_record=heard.records.append)
+    engine.start()
+    try:
+        assert engine.ticks == [tick]
+        with engine.peer("a", route_to="127.0.0.1") as a, engine.peer("b", route_to="127.0.0.1") as b:
+            call(a, b)
+            until(lambda: a.record and a.record.received > 20 and heard.health())
+        assert heard.health()[-1].tick == tick
+    finally:
+        engine.stop()
+
+
+def test_a_tick_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="no tick 'fast'; known are auto, python, c"):
+        Engine(tick="fast")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    engine = Engine(tick="c")
+    with pytest.raises(MediaError, match="no C tick: there is no C compiler") as caught:
+        engine.start()
+    assert caught.value.phase == "worker"
+    assert engine.pids == []
 
 
 def test_a_worker_that_hangs_is_killed_at_the_end() -> None:

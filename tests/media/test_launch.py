@@ -11,7 +11,7 @@ from janusload.media.launch import describe_exit, launch
 def test_an_interpreter_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(MediaError, match="cannot be started") as caught:
-        launch(0, 0, public_targets=False)
+        launch(0, 0, public_targets=False, tick="auto")
     assert caught.value.phase == "worker"
 
 

@@ -12,8 +12,9 @@ from aiortc.rtp import RtcpByePacket, RtcpPacket, RtcpSdesPacket, RtcpSrPacket, 
 
 from janusload.media import clips, pump, rtcp
 from janusload.media.flow import HANDED_BACK_LIMIT, PERIOD_NS, Flow
+from janusload.media.messages import TickChoice
 from janusload.media.pump import Pump
-from janusload.media.tick import LATE_NS, PythonTick
+from janusload.media.tick import LATE_NS
 from tests.media.flows import CLIP, Far, flow_and_far
 
 
@@ -24,10 +25,16 @@ def until(condition: Callable[[], object], timeout_s: float = 5) -> None:
         time.sleep(0.005)
 
 
+@pytest.fixture(params=[TickChoice.PYTHON, TickChoice.C])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each test runs with both ticks."""
+    return str(request.param)
+
+
 @pytest.fixture
-def running() -> Iterator[Pump]:
+def running(kind: str) -> Iterator[Pump]:
     faults: list[BaseException] = []
-    pumping = Pump()
+    pumping = Pump(kind)
     pumping.start(faults.append)
     yield pumping
     pumping.stop()
@@ -51,12 +58,12 @@ def rtp(far: Far, sequence: int, ssrc: int = 0x77) -> bytes:
 
 
 @contextmanager
-def by_hand(flow: Flow) -> Iterator[Pump]:
+def by_hand(kind: str, flow: Flow) -> Iterator[Pump]:
     """A pump with one flow, run by hand, without its thread."""
-    pumping = Pump()
+    pumping = Pump(kind)
     pumping._add(flow, [])
     yield pumping
-    pumping._tick.remove(flow)
+    pumping._ticks[type(flow)].remove(flow)
     pumping.stop()
 
 
@@ -68,9 +75,17 @@ def tick(pumping: Pump, times: int = 1, late_ns: int = 0) -> int:
     return pumping._due[0] - before
 
 
-def test_packets_are_rtp_as_the_rfcs_have_it() -> None:
+def drain(pumping: Pump) -> None:
+    for tick in pumping._ticks.values():
+        tick.drain(0, time.monotonic_ns() + 10**9)
+
+
+def test_packets_are_rtp_as_the_rfcs_have_it(kind: str) -> None:
     clip = clips.make("tone:440")
-    with flow_and_far(clip=clip, payload_type=96, audio_level_id=3) as (flow, far), by_hand(flow) as pumping:
+    with (
+        flow_and_far(kind, clip=clip, payload_type=96, audio_level_id=3) as (flow, far),
+        by_hand(kind, flow) as pumping,
+    ):
         tick(pumping, 5)
         packets = rtp_from(far)
         assert [packet.payload_type for packet in packets] == [96] * 5
@@ -83,40 +98,43 @@ def test_packets_are_rtp_as_the_rfcs_have_it() -> None:
         assert (flow.sent, flow.used, flow.octets) == (5, 5, sum(len(packet.payload) for packet in packets))
 
 
-def test_the_audio_level_is_in_the_header_where_it_was_agreed_on() -> None:
-    with flow_and_far(clip=clips.make("tone:440"), audio_level_id=3) as (flow, far), by_hand(flow) as pumping:
+def test_the_audio_level_is_in_the_header_where_it_was_agreed_on(kind: str) -> None:
+    with (
+        flow_and_far(kind, clip=clips.make("tone:440"), audio_level_id=3) as (flow, far),
+        by_hand(kind, flow) as pumping,
+    ):
         tick(pumping)
         data = far.rx.unprotect(far.received()[0])
         # RFC 8285 section 4.2: number 3, length 0 for one byte; RFC 6464 section 3: voice, 19 dB below full scale
         assert data[12:20] == bytes([0xBE, 0xDE, 0, 1, 0x30, 0x80 | 19, 0, 0])
-    with flow_and_far(audio_level_id=3) as (flow, far), by_hand(flow) as pumping:
+    with flow_and_far(kind, audio_level_id=3) as (flow, far), by_hand(kind, flow) as pumping:
         tick(pumping)
         # silence: no voice
         assert far.rx.unprotect(far.received()[0])[17] == 127
-    with flow_and_far(audio_level_id=None) as (flow, far), by_hand(flow) as pumping:
+    with flow_and_far(kind, audio_level_id=None) as (flow, far), by_hand(kind, flow) as pumping:
         tick(pumping)
         assert far.rx.unprotect(far.received()[0])[12:] in CLIP.packets
 
 
-def test_longer_packets_leave_less_often() -> None:
+def test_longer_packets_leave_less_often(kind: str) -> None:
     clip = clips.encode_opus("x", clips.silence(1), ptime_ms=60)
-    with flow_and_far(clip=clip) as (flow, far), by_hand(flow) as pumping:
+    with flow_and_far(kind, clip=clip) as (flow, far), by_hand(kind, flow) as pumping:
         tick(pumping, 7)
         packets = rtp_from(far)
         assert len(packets) == 3
         assert (packets[1].timestamp - packets[0].timestamp) & 0xFFFFFFFF == 2880
 
 
-def test_withheld_packets_are_gaps() -> None:
-    with flow_and_far(losses=cycle([False, True])) as (flow, far), by_hand(flow) as pumping:
+def test_withheld_packets_are_gaps(kind: str) -> None:
+    with flow_and_far(kind, losses=cycle([False, True])) as (flow, far), by_hand(kind, flow) as pumping:
         tick(pumping, 6)
         packets = rtp_from(far)
         assert [packet.sequence_number - packets[0].sequence_number for packet in packets] == [0, 2, 4]
         assert (flow.sent, flow.used) == (3, 6)
 
 
-def test_time_that_was_missed_is_not_sent_in_a_burst() -> None:
-    with flow_and_far() as (flow, far), by_hand(flow) as pumping:
+def test_time_that_was_missed_is_not_sent_in_a_burst(kind: str) -> None:
+    with flow_and_far(kind) as (flow, far), by_hand(kind, flow) as pumping:
         tick(pumping)
         assert tick(pumping, late_ns=5 * PERIOD_NS + 1_000_000) == 6 * PERIOD_NS
         packets = rtp_from(far)
@@ -126,8 +144,8 @@ def test_time_that_was_missed_is_not_sent_in_a_burst() -> None:
         assert flow.late == 5
 
 
-def test_a_packet_is_late_when_it_left_more_than_5_ms_after_it_was_due() -> None:
-    with flow_and_far() as (flow, _), by_hand(flow) as pumping:
+def test_a_packet_is_late_when_it_left_more_than_5_ms_after_it_was_due(kind: str) -> None:
+    with flow_and_far(kind) as (flow, _), by_hand(kind, flow) as pumping:
         tick(pumping)
         assert flow.late == 0
         pumping.take_pacing_p99_ms()
@@ -137,8 +155,8 @@ def test_a_packet_is_late_when_it_left_more_than_5_ms_after_it_was_due() -> None
         assert p99 is not None and p99 >= 6
 
 
-def test_paused_flows_keep_time_and_begin_a_talkspurt() -> None:
-    with flow_and_far() as (flow, far), by_hand(flow) as pumping:
+def test_paused_flows_keep_time_and_begin_a_talkspurt(kind: str) -> None:
+    with flow_and_far(kind) as (flow, far), by_hand(kind, flow) as pumping:
         tick(pumping)
         flow.sending = False
         tick(pumping, 3)
@@ -151,8 +169,8 @@ def test_paused_flows_keep_time_and_begin_a_talkspurt() -> None:
         assert second.marker == 1
 
 
-def test_both_ways_through_the_thread(running: Pump) -> None:
-    with flow_and_far() as (flow, far):
+def test_both_ways_through_the_thread(kind: str, running: Pump) -> None:
+    with flow_and_far(kind) as (flow, far):
         running.add(flow)
         for sequence in (1, 2, 4, 5):
             far.sock.send(rtp(far, sequence))
@@ -167,17 +185,17 @@ def test_both_ways_through_the_thread(running: Pump) -> None:
         assert p99 is not None
 
 
-def test_datagrams_from_before_are_taken_with_their_stamps(running: Pump) -> None:
-    with flow_and_far() as (flow, far):
+def test_datagrams_from_before_are_taken_with_their_stamps(kind: str, running: Pump) -> None:
+    with flow_and_far(kind) as (flow, far):
         running.add(flow, [(rtp(far, 1), 10_000_000), (rtp(far, 2), 30_000_000), (b"\x80" * 5000, None)])
         until(lambda: flow.reception.received == 2)
         assert flow.reception.jitter_ms == pytest.approx(0, abs=0.1)
         release(running, flow)
 
 
-def test_reports_are_sent_and_goodbye_is_said(running: Pump, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_are_sent_and_goodbye_is_said(kind: str, running: Pump, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pump, "REPORT_S", 0.05)
-    with flow_and_far() as (flow, far):
+    with flow_and_far(kind) as (flow, far):
         running.add(flow)
         far.sock.send(rtp(far, 1))
         time.sleep(0.3)
@@ -194,8 +212,8 @@ def test_reports_are_sent_and_goodbye_is_said(running: Pump, monkeypatch: pytest
         assert goodbye.sources == [flow.ssrc]
 
 
-def test_round_trip_and_loss_come_from_the_far_ends_reports(running: Pump) -> None:
-    with flow_and_far() as (flow, far):
+def test_round_trip_and_loss_come_from_the_far_ends_reports(kind: str, running: Pump) -> None:
+    with flow_and_far(kind) as (flow, far):
         running.add(flow)
         until(lambda: flow.used >= 4)
         before = rtcp.middle(rtcp.ntp(time.time_ns()))
@@ -208,23 +226,26 @@ def test_round_trip_and_loss_come_from_the_far_ends_reports(running: Pump) -> No
         release(running, flow)
 
 
-def test_stun_and_dtls_are_handed_back() -> None:
+def test_stun_and_dtls_are_handed_back(kind: str) -> None:
     handed: list[bytes] = []
-    with flow_and_far(incoming=lambda data, source: handed.append(data)) as (flow, far), by_hand(flow) as pumping:
+    with (
+        flow_and_far(kind, incoming=lambda data, source: handed.append(data)) as (flow, far),
+        by_hand(kind, flow) as pumping,
+    ):
         far.sock.send(b"\x00\x01stun")
         far.sock.send(b"\x16dtls")
-        pumping._tick.drain(0, time.monotonic_ns() + 10**9)
+        drain(pumping)
         assert handed == [b"\x00\x01stun", b"\x16dtls"]
         flow.handed_back = 0
         for _ in range(HANDED_BACK_LIMIT + 5):
             far.sock.send(b"\x00flood")
-        pumping._tick.drain(0, time.monotonic_ns() + 10**9)
+        drain(pumping)
         assert len(handed) == 2 + HANDED_BACK_LIMIT
         assert flow.overflowed == 5
 
 
-def test_garbage_forgery_and_replay_are_counted_and_dropped(running: Pump) -> None:
-    with flow_and_far() as (flow, far):
+def test_garbage_forgery_and_replay_are_counted_and_dropped(kind: str, running: Pump) -> None:
+    with flow_and_far(kind) as (flow, far):
         running.add(flow)
         good, other = rtp(far, 1), rtp(far, 9)
         for data in (
@@ -252,8 +273,8 @@ def test_garbage_forgery_and_replay_are_counted_and_dropped(running: Pump) -> No
         release(running, flow)
 
 
-def test_a_flood_does_not_keep_the_pump_from_sending(running: Pump) -> None:
-    with flow_and_far() as (flow, far):
+def test_a_flood_does_not_keep_the_pump_from_sending(kind: str, running: Pump) -> None:
+    with flow_and_far(kind) as (flow, far):
         running.add(flow)
         end = time.monotonic() + 0.5
         while time.monotonic() < end:
@@ -263,8 +284,8 @@ def test_a_flood_does_not_keep_the_pump_from_sending(running: Pump) -> None:
         release(running, flow)
 
 
-def test_a_far_end_that_is_gone_is_counted(running: Pump) -> None:
-    with flow_and_far() as (flow, far):
+def test_a_far_end_that_is_gone_is_counted(kind: str, running: Pump) -> None:
+    with flow_and_far(kind) as (flow, far):
         running.add(flow)
         until(lambda: flow.sent > 2)
         far.sock.close()
@@ -275,47 +296,50 @@ def test_a_far_end_that_is_gone_is_counted(running: Pump) -> None:
 
 
 def test_a_full_socket_buffer_is_counted() -> None:
+    kind = TickChoice.PYTHON
+
     def full(data: object) -> int:
         raise BlockingIOError
 
-    with flow_and_far() as (flow, _), by_hand(flow) as pumping:
+    with flow_and_far(kind) as (flow, _), by_hand(kind, flow) as pumping:
         flow.send = full
         tick(pumping, 3)
         assert (flow.sent, flow.used, flow.send_errors) == (0, 3, 3)
 
 
-def test_slots_are_filled_one_after_the_other() -> None:
+def test_slots_are_filled_one_after_the_other(kind: str) -> None:
+    pumping = Pump(kind)
+    fill = pumping._fill
     with ExitStack() as stack:
-        flows = [stack.enter_context(flow_and_far())[0] for _ in range(PythonTick.FILL + 2)]
-        pumping = Pump()
+        flows = [stack.enter_context(flow_and_far(kind))[0] for _ in range(fill + 2)]
         for flow in flows:
             pumping._add(flow, [])
-        assert [flow.slot for flow in flows] == [0] * PythonTick.FILL + [1, 1]
+        assert [flow.slot for flow in flows] == [0] * fill + [1, 1]
 
 
-def test_release_of_what_was_never_added_is_nothing(running: Pump) -> None:
-    with flow_and_far() as (flow, far):
+def test_release_of_what_was_never_added_is_nothing(kind: str, running: Pump) -> None:
+    with flow_and_far(kind) as (flow, far):
         release(running, flow)
         assert far.received() == []
         release(running, flow)
 
 
-def test_a_pump_that_was_idle_is_not_late(running: Pump) -> None:
-    with flow_and_far() as (flow, _):
+def test_a_pump_that_was_idle_is_not_late(kind: str, running: Pump) -> None:
+    with flow_and_far(kind) as (flow, _):
         running.add(flow)
         until(lambda: flow.sent)
         release(running, flow)
     time.sleep(0.15)
-    with flow_and_far() as (flow, _):
+    with flow_and_far(kind) as (flow, _):
         running.add(flow)
         until(lambda: flow.sent)
         assert flow.late == 0
         release(running, flow)
 
 
-def test_a_fault_of_ours_is_told() -> None:
+def test_a_fault_of_ours_is_told(kind: str) -> None:
     told: list[BaseException] = []
-    pumping = Pump()
+    pumping = Pump(kind)
     pumping.start(told.append)
 
     def broken() -> None:

@@ -24,7 +24,7 @@ class Told:
     def __init__(self) -> None:
         self.sock, theirs = socket.socketpair()
         self.sock.settimeout(10)
-        self.process = launch(0, theirs.fileno(), public_targets=False)
+        self.process = launch(0, theirs.fileno(), public_targets=False, tick="python")
         theirs.close()
         self._decoder = messages.Decoder()
         self._said: list[dict[str, Any]] = []

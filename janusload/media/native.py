@@ -1,0 +1,388 @@
+"""The C tick (tick.c): what the Python tick does, for a third of its CPU and without the GIL.
+
+It is optional. Where a C compiler is, the source that ships with this package is compiled at first use into the user's
+cache folder, under a name that holds its hash: an installation need not be writable, workers that start together may
+all compile, and no library of an older source is ever loaded. Where none is, the Python tick does the work.
+
+libsrtp is pylibsrtp's own, which has made the sessions: its functions and sessions go to C as pointers. Nothing of it
+is needed to compile, and Debian's libsrtp, whose sessions look different, is never touched.
+
+A flow in C is a `Flow` whose numbers live in a C struct; the objects in Python read and write them there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from janusload.media import srtp
+from janusload.media.clips import Clip
+from janusload.media.flow import PERIOD_NS, Flow, with_extension
+from janusload.media.quality import Lateness, Reception
+from janusload.media.tick import LATE_NS
+
+SOURCE = Path(__file__).with_name("tick.c")
+FLAGS = ("-O2", "-shared", "-fPIC")
+#: a compiler that takes longer than this hangs
+COMPILE_S = 60.0
+
+_LARGEST = 2048
+_EVENTS = 64
+_LATE_STEPS = 1000
+
+
+class NoNativeTick(Exception):
+    """The C tick cannot be had here; the text says why."""
+
+
+class _Packet(ctypes.Structure):
+    _fields_ = (("payload", ctypes.c_char_p), ("size", ctypes.c_uint32), ("extension", ctypes.c_uint32))
+
+
+class _Reception(ctypes.Structure):
+    _fields_ = (
+        *(
+            (name, ctypes.c_int64)
+            for name in (
+                *("received", "lost_before", "in_stretch", "base", "max", "cycles", "resync"),
+                *("expected_prior", "received_prior", "sender_ntp", "sender_ns", "jitter_x16"),
+            )
+        ),
+        *((name, ctypes.c_uint32) for name in ("clock_rate", "ssrc", "transit", "begun", "jitter_known", "unused")),
+    )
+
+
+class _Flow(ctypes.Structure):
+    _fields_ = (
+        ("tx", ctypes.c_void_p),
+        ("rx", ctypes.c_void_p),
+        ("packets", ctypes.POINTER(_Packet)),
+        *(
+            (name, ctypes.c_int64)
+            for name in (
+                *("sent", "sent_bytes", "octets", "used", "late", "received_bytes"),
+                *("forged", "replayed", "strange", "send_errors", "receive_errors"),
+            )
+        ),
+        *(
+            (name, ctypes.c_uint32)
+            for name in (
+                *("packet_count", "index", "every", "wait", "step", "timestamp", "ssrc", "sequence"),
+                *("payload_type", "second", "sending"),
+            )
+        ),
+        ("fd", ctypes.c_int32),
+        ("reception", _Reception),
+    )
+
+
+class _Event(ctypes.Structure):
+    _fields_ = (
+        ("flow", ctypes.c_void_p),
+        ("arrived_ns", ctypes.c_int64),
+        ("is_rtcp", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+        ("data", ctypes.c_ubyte * _LARGEST),
+    )
+
+
+class _Tick(ctypes.Structure):
+    _fields_ = (
+        ("protect", ctypes.c_void_p),
+        ("unprotect", ctypes.c_void_p),
+        ("unprotect_rtcp", ctypes.c_void_p),
+        ("late_after_ns", ctypes.c_int64),
+        ("counting", ctypes.c_uint32),
+        ("late_counts", ctypes.c_uint32 * (_LATE_STEPS + 1) * 2),
+        ("event_count", ctypes.c_uint32),
+        ("events", _Event * _EVENTS),
+    )
+
+
+_MIRRORED = (_Packet, _Reception, _Flow, _Event, _Tick)
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The C tick, compiled if it is not there yet.
+
+    Raises:
+        NoNativeTick: no compiler, or what it makes cannot be loaded.
+    """
+    try:
+        source = SOURCE.read_bytes()
+    except OSError as exc:
+        raise NoNativeTick(f"its source is not installed: {exc.strerror}") from exc
+    name = hashlib.sha256(b"\0".join((source, *map(str.encode, FLAGS), platform.machine().encode()))).hexdigest()[:16]
+    with tempfile.TemporaryDirectory(prefix="janusload-") as own:
+        try:
+            folder = _cache_folder()
+        except OSError:
+            # nowhere to keep it: compiled anew each time, and gone once it is loaded
+            folder = Path(own)
+        path = folder / f"tick-{name}.so"
+        if not _ours(path):
+            _compile(path)
+        try:
+            loaded = ctypes.CDLL(str(path))
+        except OSError as exc:
+            raise NoNativeTick(f"{path.name} cannot be loaded: {exc}") from exc
+    _declare(loaded)
+    sizes = (ctypes.c_uint64 * len(_MIRRORED))()
+    loaded.tick_sizes(sizes)
+    if list(sizes) != [ctypes.sizeof(each) for each in _MIRRORED]:
+        raise NoNativeTick("its structs are not laid out as in Python")
+    return loaded
+
+
+def _cache_folder() -> Path:
+    """Where compiled code is kept: a folder that only this user can write.
+
+    Raises:
+        OSError: there is no such place.
+    """
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(root) / "janusload"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _ours(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder} can be written by others, or not by us")
+    return folder
+
+
+def _ours(path: Path) -> bool:
+    """Whether it exists and nobody but us can have written it: it is going to be run."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _compile(path: Path) -> None:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise NoNativeTick("there is no C compiler (cc or gcc)")
+    # moved into place when it is whole: others may be compiling, or loading it
+    made = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        subprocess.run(
+            [compiler, *FLAGS, "-o", str(made), str(SOURCE)],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=COMPILE_S,
+        )
+        made.chmod(0o700)
+        made.replace(path)
+    except subprocess.CalledProcessError as exc:
+        first = exc.stderr.decode(errors="replace").strip().partition("\n")[0]
+        raise NoNativeTick(f"it does not compile: {first[:200]}") from exc
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise NoNativeTick(f"it cannot be compiled: {exc}") from exc
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def _declare(loaded: ctypes.CDLL) -> None:
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    for name, arguments, result in (
+        ("tick_sizes", (pointer,), None),
+        ("tick_skip", (pointer, pointer, number, number, number), None),
+        ("tick_send", (pointer, pointer, number, number), None),
+        ("tick_take", (pointer, pointer, ctypes.c_char_p, number, number), None),
+        ("tick_drain", (pointer, pointer, number, number, pointer), number),
+    ):
+        function = getattr(loaded, name)
+        function.argtypes, function.restype = arguments, result
+
+
+def _field(name: str) -> Any:
+    """An attribute that lives in the C struct `_c` under this name."""
+    return property(lambda self: getattr(self._c, name), lambda self, value: setattr(self._c, name, value))
+
+
+class NativeReception(Reception):
+    """A `Reception` that C writes: the arithmetic per packet is in tick.c, what is derived from it is inherited."""
+
+    __slots__ = ("_c",)
+
+    received = _field("received")
+    clock_rate = _field("clock_rate")
+    sender_ntp = _field("sender_ntp")
+    sender_ns = _field("sender_ns")
+    _lost_before = _field("lost_before")
+    _base = _field("base")
+    _max = _field("max")
+    _cycles = _field("cycles")
+    _in_stretch = _field("in_stretch")
+    _expected_prior = _field("expected_prior")
+    _received_prior = _field("received_prior")
+    _resync = _field("resync")
+    _transit = _field("transit")
+    _jitter_x16 = _field("jitter_x16")
+    _jitter_known = _field("jitter_known")
+
+    def __init__(self, state: _Reception, clock_rate: int) -> None:
+        self._c = state
+        super().__init__(clock_rate)
+
+    @property
+    def ssrc(self) -> int | None:
+        """Of the stretch; None before the first packet."""
+        return self._c.ssrc if self._c.begun else None
+
+    @ssrc.setter
+    def ssrc(self, value: int | None) -> None:
+        self._c.begun, self._c.ssrc = value is not None, value or 0
+
+
+class NativeFlow(Flow):
+    """A `Flow` that C runs."""
+
+    __slots__ = ("_c", "_keep_packets", "_remote", "address")
+
+    sending = _field("sending")
+    sequence = _field("sequence")
+    timestamp = _field("timestamp")
+    ssrc = _field("ssrc")
+    payload_type = _field("payload_type")
+    second = _field("second")
+    index = _field("index")
+    step = _field("step")
+    every = _field("every")
+    wait = _field("wait")
+    sent = _field("sent")
+    sent_bytes = _field("sent_bytes")
+    octets = _field("octets")
+    used = _field("used")
+    late = _field("late")
+    received_bytes = _field("received_bytes")
+    forged = _field("forged")
+    replayed = _field("replayed")
+    strange = _field("strange")
+    send_errors = _field("send_errors")
+    receive_errors = _field("receive_errors")
+
+    def __init__(self, **options: Any) -> None:
+        self._c = _Flow()
+        super().__init__(**options)
+        state = self._c
+        state.tx, state.rx = (_address(each) if each is not None else None for each in (self.tx, self.rx))
+        state.fd = self.sock.fileno()
+        self._keep_packets = _packets(options["clip"], self.level_id)
+        state.packets, state.packet_count = self._keep_packets, len(self.packets)
+        self.reception = NativeReception(state.reception, options["clip"].clock_rate)
+        self.address = ctypes.addressof(state)
+        self._remote: Any = None
+
+    @property
+    def remote(self) -> Any:
+        """The one address that the socket talks to."""
+        if self._remote is None:
+            self._remote = self.sock.getpeername()
+        return self._remote
+
+
+@functools.lru_cache(maxsize=64)
+def _packets(clip: Clip, level_id: int | None) -> Any:
+    """A clip's packets for C, shared by the flows that play it. The payloads live as long as this does."""
+    packets = with_extension(clip, level_id)
+    return (_Packet * len(packets))(*(_Packet(payload, len(payload), extension) for payload, extension in packets))
+
+
+def _pointers(flows: list[NativeFlow]) -> Any:
+    return (ctypes.c_void_p * max(1, len(flows)))(*(flow.address for flow in flows))
+
+
+def _address(pointer: Any) -> int:
+    return int(srtp.ffi.cast("uintptr_t", pointer))
+
+
+class NativeTick:
+    """See the module; the arguments and methods are those of `tick.Tick`.
+
+    Raises:
+        NoNativeTick: it cannot be had here.
+    """
+
+    FILL = 200
+
+    def __init__(self, slots: int, lateness: Lateness) -> None:
+        self._library = library()
+        self._lateness = lateness
+        self._state = _Tick(late_after_ns=LATE_NS)
+        for name in ("protect", "unprotect", "unprotect_rtcp"):
+            setattr(self._state, name, _address(srtp.ffi.addressof(srtp.lib, f"srtp_{name}")))
+        self._at = ctypes.addressof(self._state)
+        self._flows: dict[int, NativeFlow] = {}
+        self._slots: list[list[NativeFlow]] = [[] for _ in range(slots)]
+        self._pointers: list[Any] = [_pointers([]) for _ in range(slots)]
+        self._more = ctypes.c_int32()
+
+    def add(self, flow: NativeFlow) -> None:
+        self._flows[flow.address] = flow
+        self._slots[flow.slot].append(flow)
+        self._pointers[flow.slot] = _pointers(self._slots[flow.slot])
+
+    def remove(self, flow: NativeFlow) -> None:
+        del self._flows[flow.address]
+        self._slots[flow.slot].remove(flow)
+        self._pointers[flow.slot] = _pointers(self._slots[flow.slot])
+
+    def collect(self) -> None:
+        # from now on C counts into the other one
+        read = self._state.counting & 1
+        self._state.counting = 1 - read
+        counts = self._state.late_counts[read]
+        self._lateness.add_all(counts)
+        ctypes.memset(counts, 0, ctypes.sizeof(counts))
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def take(self, flow: NativeFlow, datagram: bytes, arrived_ns: int) -> None:
+        self._library.tick_take(self._at, flow.address, datagram, len(datagram), arrived_ns)
+        self._heed()
+
+    def skip(self, slot: int, periods: int) -> None:
+        self._library.tick_skip(self._at, self._pointers[slot], len(self._slots[slot]), periods, PERIOD_NS)
+
+    def send(self, slot: int, due_ns: int) -> None:
+        self._library.tick_send(self._at, self._pointers[slot], len(self._slots[slot]), due_ns)
+
+    def drain(self, slot: int, until_ns: int) -> None:
+        count = len(self._slots[slot])
+        self._more.value = 1
+        while self._more.value:
+            self._more.value = 0
+            read = 0
+            while read < count:
+                read = self._library.tick_drain(
+                    self._at, self._pointers[slot], count, read, ctypes.addressof(self._more)
+                )
+                self._heed()
+            if time.monotonic_ns() >= until_ns:
+                return
+
+    def _heed(self) -> None:
+        """What is Python's business."""
+        for event in self._state.events[: self._state.event_count]:
+            flow = self._flows.get(event.flow)
+            if flow is None:
+                continue
+            datagram = ctypes.string_at(event.data, event.size)
+            if event.is_rtcp:
+                flow.take_rtcp(datagram, event.arrived_ns)
+            else:
+                flow.hand_back(datagram, flow.remote)

@@ -1,0 +1,355 @@
+/* The C tick: what `tick.PythonTick` does for flows that only play a clip and count what comes. See native.py.
+ *
+ * Compiled by native.py where a C compiler is; the structs are mirrored there, field for field. libsrtp is the one that
+ * pylibsrtp has loaded, whose sessions these are: its functions come as pointers, and nothing is linked. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+enum {
+    LARGEST = 2048,      /* as tick.BUFFER_BYTES */
+    TRAILER = 160,       /* as tick.TRAILER_BYTES */
+    BATCH = 4,           /* datagrams that are read by one call */
+    MOST_OF_ONE = 64,    /* datagrams of one flow before the others have their turn */
+    EVENTS = 64,
+    LATE_STEPS = 1000,   /* as quality.Lateness */
+    LATE_STEP_NS = 100000,
+    REPLAY_FAIL = 9,     /* as srtp.REPLAYED */
+    REPLAY_OLD = 10,
+    MAX_DROPOUT = 3000,  /* RFC 3550 appendix A.1 */
+    MAX_MISORDER = 100,
+};
+
+typedef int (*srtp_function)(void *session, void *packet, int *length);
+
+struct packet {
+    const uint8_t *payload;
+    uint32_t size;
+    uint32_t extension; /* in network order; 0: none */
+};
+
+/* as quality.Reception */
+struct reception {
+    int64_t received, lost_before, in_stretch, base, max, cycles, resync;
+    int64_t expected_prior, received_prior, sender_ntp, sender_ns, jitter_x16;
+    uint32_t clock_rate, ssrc, transit, begun, jitter_known, unused;
+};
+
+/* as flow.Flow */
+struct flow {
+    void *tx, *rx;
+    const struct packet *packets;
+    int64_t sent, sent_bytes, octets, used, late, received_bytes;
+    int64_t forged, replayed, strange, send_errors, receive_errors;
+    uint32_t packet_count, index, every, wait, step, timestamp, ssrc, sequence;
+    uint32_t payload_type, second, sending;
+    int32_t fd;
+    struct reception reception;
+};
+
+/* a datagram that is Python's business: RTCP, decrypted, or what is neither RTP nor RTCP */
+struct event {
+    struct flow *flow;
+    int64_t arrived_ns;
+    uint32_t is_rtcp, size;
+    uint8_t data[LARGEST];
+};
+
+struct tick {
+    srtp_function protect, unprotect, unprotect_rtcp;
+    int64_t late_after_ns;
+    uint32_t counting; /* which of the two is counted into; the other is read meanwhile */
+    uint32_t late_counts[2][LATE_STEPS + 1];
+    uint32_t event_count;
+    struct event events[EVENTS];
+};
+
+static int64_t now_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static void put16(uint8_t *at, uint32_t value)
+{
+    at[0] = value >> 8;
+    at[1] = value;
+}
+
+static void put32(uint8_t *at, uint32_t value)
+{
+    put16(at, value >> 16);
+    put16(at + 2, value);
+}
+
+static uint32_t get16(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 8 | at[1];
+}
+
+static uint32_t get32(const uint8_t *at)
+{
+    return get16(at) << 16 | get16(at + 2);
+}
+
+/* sizes of what native.py mirrors, so that it can tell that it does */
+void tick_sizes(uint64_t sizes[5])
+{
+    sizes[0] = sizeof(struct packet);
+    sizes[1] = sizeof(struct reception);
+    sizes[2] = sizeof(struct flow);
+    sizes[3] = sizeof(struct event);
+    sizes[4] = sizeof(struct tick);
+}
+
+static void count_late(struct tick *tick, int64_t late_ns)
+{
+    int64_t step = late_ns > 0 ? late_ns / LATE_STEP_NS : 0;
+    tick->late_counts[tick->counting & 1][step < LATE_STEPS ? step : LATE_STEPS]++;
+}
+
+void tick_skip(struct tick *tick, struct flow **flows, int64_t count, int64_t periods, int64_t period_ns)
+{
+    for (int64_t i = 0; i < count; i++) {
+        struct flow *flow = flows[i];
+        int64_t passed = periods;
+        while (passed >= flow->wait) {
+            passed -= flow->wait;
+            flow->wait = flow->every;
+            flow->timestamp += flow->step;
+            flow->index = (flow->index + 1) % flow->packet_count;
+            if (flow->sending) {
+                flow->late++;
+                count_late(tick, periods * period_ns);
+            }
+        }
+        flow->wait -= passed;
+    }
+}
+
+void tick_send(struct tick *tick, struct flow **flows, int64_t count, int64_t due_ns)
+{
+    _Alignas(16) uint8_t buffer[LARGEST];
+
+    for (int64_t i = 0; i < count; i++) {
+        struct flow *flow = flows[i];
+        if (flow->wait > 1) {
+            flow->wait--;
+            continue;
+        }
+        flow->wait = flow->every;
+        flow->timestamp += flow->step;
+        if (!flow->sending)
+            continue;
+        const struct packet *packet = &flow->packets[flow->index];
+        flow->index = flow->index + 1 < flow->packet_count ? flow->index + 1 : 0;
+        flow->sequence = (flow->sequence + 1) & 0xFFFF;
+        flow->used++;
+        int length = 12;
+        buffer[0] = packet->extension ? 0x90 : 0x80;
+        buffer[1] = flow->second;
+        put16(buffer + 2, flow->sequence);
+        put32(buffer + 4, flow->timestamp);
+        put32(buffer + 8, flow->ssrc);
+        if (packet->extension) {
+            /* RFC 8285 section 4.2: one word of one-byte headers */
+            put32(buffer + 12, 0xBEDE0001);
+            put32(buffer + 16, packet->extension);
+            length = 20;
+        }
+        memcpy(buffer + length, packet->payload, packet->size);
+        length += packet->size;
+        flow->second = flow->payload_type;
+        /* plain RTP has no session */
+        if (flow->tx && tick->protect(flow->tx, buffer, &length)) {
+            flow->send_errors++;
+            continue;
+        }
+        ssize_t bytes = send(flow->fd, buffer, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (bytes < 0) {
+            flow->send_errors++;
+            continue;
+        }
+        flow->sent_bytes += bytes;
+        flow->sent++;
+        flow->octets += packet->size;
+        int64_t late_ns = now_ns(CLOCK_MONOTONIC) - due_ns;
+        if (late_ns > tick->late_after_ns)
+            flow->late++;
+        count_late(tick, late_ns);
+    }
+}
+
+static int64_t lost(const struct reception *from)
+{
+    if (!from->begun)
+        return 0;
+    int64_t missing = from->cycles + from->max - from->base + 1 - from->in_stretch;
+    return from->lost_before + (missing > 0 ? missing : 0);
+}
+
+static void begin(struct reception *from, uint32_t ssrc, uint32_t sequence)
+{
+    from->lost_before = lost(from);
+    from->ssrc = ssrc;
+    from->begun = 1;
+    from->base = from->max = sequence;
+    from->cycles = from->in_stretch = 0;
+    from->expected_prior = from->received_prior = 0;
+    from->resync = -1;
+    from->sender_ntp = from->sender_ns = 0;
+}
+
+static void received(struct reception *from, uint32_t ssrc, uint32_t sequence, uint32_t timestamp, int64_t arrived_ns)
+{
+    from->received++;
+    if (!from->begun || ssrc != from->ssrc) {
+        begin(from, ssrc, sequence);
+    } else {
+        uint32_t ahead = (sequence - (uint32_t)from->max) & 0xFFFF;
+        if (ahead < MAX_DROPOUT) {
+            if (sequence < from->max)
+                from->cycles += 0x10000;
+            from->max = sequence;
+        } else if (ahead <= 0x10000 - MAX_MISORDER) {
+            if (sequence != from->resync) {
+                from->resync = (sequence + 1) & 0xFFFF;
+                from->received--;
+                return;
+            }
+            begin(from, ssrc, sequence);
+        }
+    }
+    from->in_stretch++;
+    int64_t seconds = arrived_ns / 1000000000, rest = arrived_ns % 1000000000;
+    uint32_t transit = (uint32_t)(seconds * from->clock_rate + rest * from->clock_rate / 1000000000) - timestamp;
+    if (from->in_stretch > 1) {
+        int64_t difference = (int32_t)(transit - from->transit);
+        if (difference < 0)
+            difference = -difference;
+        from->jitter_x16 += difference - ((from->jitter_x16 + 8) >> 4);
+        from->jitter_known = 1;
+    }
+    from->transit = transit;
+}
+
+static void tell(struct tick *tick, struct flow *flow, const uint8_t *data, int size, int is_rtcp, int64_t arrived_ns)
+{
+    struct event *event = &tick->events[tick->event_count++];
+    event->flow = flow;
+    event->arrived_ns = arrived_ns;
+    event->is_rtcp = is_rtcp;
+    event->size = size;
+    memcpy(event->data, data, size);
+}
+
+/* Take a datagram, in place; the caller has seen to it that there is room for an event. */
+static void take(struct tick *tick, struct flow *flow, uint8_t *data, int size, int64_t arrived_ns)
+{
+    uint32_t first = size ? data[0] : 255;
+    int length = size;
+
+    /* RFC 7983 section 7 */
+    if (first < 128 || first > 191) {
+        if (first <= 3 || (first >= 20 && first <= 63))
+            tell(tick, flow, data, size, 0, arrived_ns);
+        else
+            flow->strange++;
+        return;
+    }
+    /* RFC 5761 section 4 */
+    int is_rtcp = flow->rx && size >= 2 && data[1] >= 192 && data[1] <= 223;
+    if (!flow->rx && size < 12) {
+        flow->strange++;
+        return;
+    }
+    int failure = flow->rx ? (is_rtcp ? tick->unprotect_rtcp : tick->unprotect)(flow->rx, data, &length) : 0;
+    if (failure) {
+        if (failure == REPLAY_FAIL || failure == REPLAY_OLD)
+            flow->replayed++;
+        else
+            flow->forged++;
+    } else if (is_rtcp) {
+        tell(tick, flow, data, length, 1, arrived_ns);
+    } else {
+        flow->received_bytes += size;
+        received(&flow->reception, get32(data + 8), get16(data + 2), get32(data + 4), arrived_ns);
+    }
+}
+
+void tick_take(struct tick *tick, struct flow *flow, const uint8_t *data, int64_t size, int64_t arrived_ns)
+{
+    _Alignas(16) uint8_t buffer[LARGEST];
+
+    tick->event_count = 0;
+    if (size > LARGEST - TRAILER)
+        return;
+    memcpy(buffer, data, size);
+    take(tick, flow, buffer, size, arrived_ns);
+}
+
+static int64_t stamp_ns(struct msghdr *message)
+{
+    for (struct cmsghdr *each = CMSG_FIRSTHDR(message); each; each = CMSG_NXTHDR(message, each))
+        if (each->cmsg_level == SOL_SOCKET && each->cmsg_type == SO_TIMESTAMPNS) {
+            struct timespec stamp;
+            memcpy(&stamp, CMSG_DATA(each), sizeof stamp);
+            return stamp.tv_sec * INT64_C(1000000000) + stamp.tv_nsec;
+        }
+    return now_ns(CLOCK_REALTIME);
+}
+
+/* Read the flows from `start` on, each until it has nothing more. Returns the number of flows that were read; fewer
+ * than there are when the events are to be looked at first: call again from there. Sets `more` when a flow may have
+ * something left. */
+int64_t tick_drain(struct tick *tick, struct flow **flows, int64_t count, int64_t start, int32_t *more)
+{
+    _Alignas(16) uint8_t buffers[BATCH][LARGEST];
+    union {
+        struct cmsghdr aligned;
+        char bytes[CMSG_SPACE(sizeof(struct timespec))];
+    } stamps[BATCH];
+    struct mmsghdr messages[BATCH];
+    struct iovec parts[BATCH];
+
+    tick->event_count = 0;
+    for (int i = 0; i < BATCH; i++) {
+        parts[i] = (struct iovec){buffers[i], LARGEST};
+        messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1, .msg_control = &stamps[i]};
+    }
+    for (int64_t i = start; i < count; i++) {
+        struct flow *flow = flows[i];
+        for (int read = 0;;) {
+            if (tick->event_count > EVENTS - BATCH)
+                return i;
+            for (int j = 0; j < BATCH; j++) {
+                messages[j].msg_hdr.msg_controllen = sizeof stamps[j];
+                messages[j].msg_hdr.msg_flags = 0;
+            }
+            int got = recvmmsg(flow->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+            if (got < 0) {
+                /* an ICMP error of an earlier datagram; reading it has cleared it */
+                if (errno != EAGAIN && errno != EWOULDBLOCK) {
+                    flow->receive_errors++;
+                    if (++read < MOST_OF_ONE)
+                        continue;
+                }
+                break;
+            }
+            for (int j = 0; j < got; j++)
+                take(tick, flow, buffers[j], messages[j].msg_len, stamp_ns(&messages[j].msg_hdr));
+            read += got;
+            if (got < BATCH)
+                break;
+            if (read >= MOST_OF_ONE) {
+                *more = 1;
+                break;
+            }
+        }
+    }
+    return count;
+}

@@ -1,0 +1,281 @@
+"""The C tick held against the Python one: same datagrams out, same numbers from what comes in."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pylibsrtp
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from janusload.errors import MediaError
+from janusload.media import clips, native
+from janusload.media.flow import PERIOD_NS, Flow
+from janusload.media.messages import TickChoice
+from janusload.media.native import NativeFlow, NativeTick, NoNativeTick
+from janusload.media.pump import Pump
+from janusload.media.quality import Lateness
+from janusload.media.tick import PythonTick, Tick
+from tests.media.flows import Far, flow_and_far
+
+KINDS = (TickChoice.PYTHON, TickChoice.C)
+KEYS = os.urandom(44), os.urandom(44)
+
+#: what a flow counts, as records and reports have it
+COUNTED = (
+    *("sent", "sent_bytes", "octets", "used", "late", "received_bytes", "forged", "replayed", "strange"),
+    *("overflowed", "send_errors", "receive_errors", "dropped", "timestamp", "sequence", "index", "wait", "second"),
+    *("rtt_ms", "remote_lost_share"),
+)
+OF_RECEPTION = ("ssrc", "received", "lost", "highest", "jitter_ms", "sender_ntp", "sender_ns")
+
+
+def a_tick(kind: str, lateness: Lateness) -> Tick[Any]:
+    return NativeTick(1, lateness) if kind == TickChoice.C else PythonTick(1, lateness)
+
+
+@contextmanager
+def twins(**options: Any) -> Iterator[list[tuple[Flow, Far, Tick[Any]]]]:
+    """The same flow run by each tick."""
+    with ExitStack() as stack:
+        made = []
+        for kind in KINDS:
+            flow, far = stack.enter_context(flow_and_far(kind, keys=KEYS, **options))
+            flow.sequence, flow.timestamp, flow.index = 65_530, 0xFFFF_F000, 3
+            tick = a_tick(kind, Lateness())
+            tick.add(flow)
+            stack.callback(tick.close)
+            made.append((flow, far, tick))
+        assert [type(flow) for flow, _, _ in made] == [Flow, NativeFlow]
+        yield made
+
+
+def counted(flow: Flow) -> dict[str, Any]:
+    mine = {name: getattr(flow, name) for name in COUNTED}
+    theirs = {name: getattr(flow.reception, name) for name in OF_RECEPTION}
+    return mine | theirs | {"block": flow.reception.report_block(10**18)}
+
+
+def assert_alike(made: list[tuple[Flow, Far, Tick[Any]]]) -> None:
+    python, c = (counted(flow) for flow, _, _ in made)
+    assert c == python
+
+
+@pytest.mark.parametrize("ptime_ms", [20, 60])
+@pytest.mark.parametrize("level_id", [None, 5])
+def test_the_same_datagrams_leave(ptime_ms: int, level_id: int | None) -> None:
+    clip = clips.encode_opus("x", clips.speech(1), ptime_ms=ptime_ms)
+    with twins(clip=clip, audio_level_id=level_id, payload_type=100) as made:
+        for flow, _, tick in made:
+            # across the wrap of sequence numbers and timestamps, with a pause and with time that was missed
+            for step in range(40):
+                if step in (10, 20):
+                    flow.begin_talkspurt()
+                    flow.sending = step == 20
+                if step == 30:
+                    tick.skip(0, 7)
+                tick.send(0, time.monotonic_ns())
+        python, c = (far.received() for _, far, _ in made)
+        assert len(python) >= 9
+        assert c == python
+        assert_alike(made)
+
+
+def test_the_same_is_counted_when_it_is_late() -> None:
+    with twins() as made:
+        for _, _, tick in made:
+            for late_ms in (0, 3, 7, 50, 200):
+                tick.send(0, time.monotonic_ns() - late_ms * 1_000_000)
+            tick.skip(0, 3)
+        assert_alike(made)
+        assert made[0][0].late == 6
+        lateness = []
+        for _, _, tick in made:
+            tick.collect()
+            tick.collect()
+            lateness.append(tick._lateness._counts)  # type: ignore[attr-defined]
+        python, c = (sum(counts[step] for step in range(20, 1001)) for counts in lateness)
+        assert c == python == 7
+        assert sum(lateness[0]) == sum(lateness[1]) == 8
+
+
+def datagrams(source: random.Random, count: int) -> Iterator[bytes]:
+    """What may come: mostly a stream, with losses, duplicates, disorder, jumps, new sources, RTCP, STUN and garbage."""
+    ssrc, sequence, timestamp = 7, source.getrandbits(16), source.getrandbits(32)
+    for _ in range(count):
+        match source.choices(range(8), (70, 5, 5, 4, 2, 4, 4, 6))[0]:
+            case 1:
+                sequence += source.randrange(1, 200)
+            case 2:
+                sequence -= source.randrange(1, 300)
+            case 3:
+                sequence += source.randrange(2_000, 40_000)
+            case 4:
+                ssrc += 1
+            case 5:
+                yield struct.pack("!BBHIIIII", 0x80, 200, 6, ssrc, source.getrandbits(32), 0, 0, 0) + bytes(4)
+                continue
+            case 6:
+                yield bytes(source.getrandbits(8) for _ in range(source.randrange(60)))
+                continue
+            case 7:
+                yield struct.pack("!BBHIIIIIII", 0x81, 201, 7, 9, 0x1234, 1 << 24, 5, 3, source.getrandbits(32), 1)
+                continue
+        sequence, timestamp = (sequence + 1) & 0xFFFF, (timestamp + source.choice((960, 960, 1920))) & 0xFFFFFFFF
+        yield struct.pack("!BBHII", 0x80, 111, sequence, timestamp, ssrc) + b"payload"
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_the_same_is_made_of_what_comes(seed: int) -> None:
+    with twins(ssrc=0x1234) as made:
+        source = random.Random(seed)
+        arrived_ns = 1_700_000_000_000_000_000
+        far = made[0][1]
+        for plain in datagrams(source, 120):
+            arrived_ns += source.randrange(40_000_000)
+            if not plain or not 128 <= plain[0] < 192:
+                # what is no RTP and no RTCP comes through the sockets only
+                continue
+            try:
+                rtcp = len(plain) >= 12 and 192 <= plain[1] <= 223
+                secured = bytearray(far.tx.protect_rtcp(plain) if rtcp else far.tx.protect(plain))
+            except pylibsrtp.Error:
+                # garbage, or older than libsrtp sends
+                secured = bytearray(plain)
+            if len(secured) > 1 and source.random() < 0.05:
+                secured[source.randrange(1, len(secured))] ^= 1 << source.randrange(8)
+            for _ in range(2 if source.random() < 0.05 else 1):
+                for flow, _, tick in made:
+                    flow.used = 10
+                    tick.take(flow, bytes(secured), arrived_ns)
+            assert_alike(made)
+
+
+def test_the_same_is_read_from_the_sockets() -> None:
+    with twins() as made:
+        for _, far, tick in made:
+            mine = random.Random(5)
+            for round_ in range(6):
+                for sequence in range(50):
+                    header = struct.pack("!BBHII", 0x80, 111, round_ * 50 + sequence, sequence * 960, 7)
+                    far.sock.send(mine.choice((far.tx.protect(header + b"x"), b"", b"\xff", b"\0stun")))
+                tick.drain(0, time.monotonic_ns() + 10**10)
+        for flow, _, _ in made:
+            assert flow.reception.received > 30
+        python, c = ({**counted(flow), "jitter_ms": 0, "block": 0} for flow, _, _ in made)
+        assert c == python
+
+
+def test_more_than_there_is_room_for_is_read_in_turns() -> None:
+    with flow_and_far(TickChoice.C) as (flow, far), flow_and_far(TickChoice.C) as (other, other_far):
+        tick = NativeTick(1, Lateness())
+        tick.add(flow)
+        tick.add(other)
+        for _ in range(200):
+            far.sock.send(b"\0flood")
+        other_far.sock.send(b"\0one")
+        tick.drain(0, time.monotonic_ns() + 10**10)
+        assert flow.handed_back + flow.overflowed == 200
+        assert other.handed_back == 1
+        # with no time left, what is there stays in the kernel
+        for _ in range(200):
+            far.sock.send(b"\0flood")
+        tick.drain(0, 0)
+        assert flow.handed_back + flow.overflowed < 400
+        tick.drain(0, time.monotonic_ns() + 10**10)
+        assert flow.handed_back + flow.overflowed == 400
+
+
+def test_flows_that_c_cannot_run_are_pythons() -> None:
+    pumping = Pump(TickChoice.C)
+    assert (pumping.tick, pumping.without_c) == ("c", "")
+    with (
+        flow_and_far(TickChoice.C, losses=iter([False, True] * 50)) as (lossy, far),
+        flow_and_far(TickChoice.C) as (easy, _),
+    ):
+        assert type(lossy) is Flow
+        pumping._add(lossy, [])
+        pumping._add(easy, [])
+        for _ in range(4):
+            pumping._due[0] = time.monotonic_ns()
+            pumping._send(0)
+        assert (lossy.sent, lossy.used, easy.sent) == (2, 4, 4)
+        assert len(far.received()) == 2
+        pumping.stop()
+
+
+def test_without_a_compiler_python_does_the_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(native, "library", native.library.__wrapped__)
+    pumping = Pump()
+    assert pumping.tick == "python" and "no C compiler" in pumping.without_c
+    assert Pump(TickChoice.PYTHON).without_c == ""
+    with pytest.raises(MediaError, match="no C compiler") as caught:
+        Pump(TickChoice.C)
+    assert caught.value.phase == "worker"
+
+
+@pytest.fixture
+def anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Nothing compiled yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "janusload"
+
+
+def test_it_is_compiled_once_and_kept(anew: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    native.library.__wrapped__()
+    (kept,) = anew.iterdir()
+    monkeypatch.setenv("PATH", "")
+    native.library.__wrapped__()
+    # written by others: not run
+    kept.chmod(0o777)
+    with pytest.raises(NoNativeTick, match="no C compiler"):
+        native.library.__wrapped__()
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(anew: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    anew.write_text("a file where the folder should be")
+    assert native.library.__wrapped__().tick_send
+    anew.unlink()
+    anew.mkdir(mode=0o777)
+    anew.chmod(0o777)
+    assert native.library.__wrapped__().tick_send
+    assert list(anew.iterdir()) == []
+
+
+def test_what_does_not_compile_load_or_fit_is_told(anew: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = tmp_path / "tick.c"
+    monkeypatch.setattr(native, "SOURCE", source)
+    with pytest.raises(NoNativeTick, match="not installed"):
+        native.library.__wrapped__()
+    source.write_text("no C")
+    with pytest.raises(NoNativeTick, match=r"does not compile: .*error"):
+        native.library.__wrapped__()
+    assert list(anew.iterdir()) == []
+    true = Path(native.__file__).with_name("tick.c").read_text()
+    source.write_text(true.replace("uint32_t is_rtcp, size;", "uint64_t is_rtcp, size;"))
+    with pytest.raises(NoNativeTick, match="not laid out"):
+        native.library.__wrapped__()
+    monkeypatch.setattr(native, "_compile", lambda path: path.write_text("no library"))
+    source.write_text("// other")
+    with pytest.raises(NoNativeTick, match="cannot be loaded"):
+        native.library.__wrapped__()
+
+
+def test_time_that_was_missed_moves_both_on() -> None:
+    with twins() as made:
+        for _, _, tick in made:
+            tick.skip(0, 5)
+        assert {flow.late for flow, _, _ in made} == {5}
+        assert PERIOD_NS == 20_000_000
+        assert_alike(made)
