@@ -123,6 +123,10 @@ class MediaRecord(NamedTuple):
         rtt_ms: round-trip time from RTCP (RFC 3550 6.4.1), None before it is known.
         remote_lost_share: loss that the server reports of what we sent, 0..1, None before it is known.
         setup_ms: from the answer being handed over until DTLS was up; None before that.
+        ice_ms, dtls_ms: the two parts of that: until ICE had a path, and from then on.
+        first_packet_ms: from the answer being handed over until the first RTP packet arrived; None before that.
+        mos: mean opinion score, 1 to 4.5, by the E-model, of what it received since its record before; None where
+            nothing was to be received.
     """
 
     t_ns: int
@@ -139,6 +143,53 @@ class MediaRecord(NamedTuple):
     rtt_ms: float | None = None
     remote_lost_share: float | None = None
     setup_ms: float | None = None
+    ice_ms: float | None = None
+    dtls_ms: float | None = None
+    first_packet_ms: float | None = None
+    mos: float | None = None
+
+
+class HeardRecord(NamedTuple):
+    """What one listener heard, or did not hear, of one talker in the span of audio that ended at `t_ns`.
+
+    Attributes:
+        peer: the listener.
+        worker: media worker that carries the listener.
+        talker: whose sound it is; empty where a tone was heard that nobody in the listener's mix sends.
+        expected: whether he should have been heard all through the span: connected, sending and not muted.
+        heard: whether he was.
+        frequency_hz: of his tone; None for a chirp.
+        level_dbov: level of his tone as it was decoded, in dB below the loudest possible; None where it was not heard.
+        delay_ms: mouth to ear, from when the chirp would have been spoken to when it could be played; None for tones.
+    """
+
+    t_ns: int
+    peer: str
+    worker: int
+    talker: str
+    expected: bool
+    heard: bool
+    frequency_hz: float | None = None
+    level_dbov: float | None = None
+    delay_ms: float | None = None
+
+
+class PeerEventKind(StrEnum):
+    """What happened to a peer."""
+
+    NO_MEDIA = "no_media"  # audio was due and none has come; seconds = for how long already
+    MEDIA_AGAIN = "media_again"  # it came again; seconds = how long it had not
+
+
+class PeerEventRecord(NamedTuple):
+    """Something happened to one peer at `t_ns`: see `PeerEventKind`."""
+
+    t_ns: int
+    peer: str
+    worker: int
+    kind: str
+    seconds: float | None = None
+    detail: str = ""
 
 
 class ServerRecord(NamedTuple):
@@ -327,6 +378,8 @@ Record = (
     | LateRecord
     | ProbeRecord
     | MediaRecord
+    | HeardRecord
+    | PeerEventRecord
     | ServerRecord
     | ThreadRecord
     | StorageRecord
@@ -342,6 +395,8 @@ KINDS: dict[str, type[Record]] = {
     "late": LateRecord,
     "probe": ProbeRecord,
     "media": MediaRecord,
+    "heard": HeardRecord,
+    "peer_event": PeerEventRecord,
     "server": ServerRecord,
     "thread": ThreadRecord,
     "storage": StorageRecord,

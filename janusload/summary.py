@@ -188,6 +188,13 @@ class Media(_Part):
     Attributes:
         participants: the most that had audio flowing at one moment.
         silent: peers that were connected and never received a packet.
+        no_media: how often audio that was due stayed away for seconds, over all peers.
+        mos: mean opinion score by the E-model, over all peers and all reports; `mos_p5` is what the worst twentieth of
+            them did not reach.
+        heard: what listeners made out in what they received, in looks of a few seconds: `expected` talkers who should
+            have been heard, `heard` of them, `missing` ones, and `unexpected` ones who were heard though muted or gone.
+        mouth_to_ear_ms: from when a chirp was spoken until it could be played.
+        ice_ms, dtls_ms, first_packet_ms: parts of the set-up, as in `MediaRecord`.
     """
 
     participants: int
@@ -198,7 +205,12 @@ class Media(_Part):
     jitter_ms: Quantiles | None = None
     rtt_ms: Quantiles | None = None
     setup_ms: Quantiles | None = None
+    ice_ms: Quantiles | None = None
+    dtls_ms: Quantiles | None = None
+    first_packet_ms: Quantiles | None = None
+    no_media: int | None = None
     mos: float | None = None
+    mos_p5: float | None = None
     heard: dict[str, int] | None = None
     mouth_to_ear_ms: Quantiles | None = None
 

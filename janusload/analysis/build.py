@@ -66,7 +66,7 @@ def summarize(folder: RunFolder) -> Summary:
         failure=failure,
         steps=as_steps(measured, taken, plan.rule, begin_ns, timeout_s),
         requests=requests_of(frames["request"]),
-        media=media_of(frames["media"], flow),
+        media=media_of(frames["media"], flow, frames["heard"], frames["peer_event"]),
         server=server_of(frames["server"], meta),
         log=log_of(frames["log"]),
         generator=generator_of(frames["health"], attempts, _generator_reasons(stopped, onset, plan)),
@@ -86,7 +86,10 @@ def _extent(frames: Frames, plan: Plan) -> tuple[int, int]:
     for kind, columns in (
         ("request", ("due_ns", "sent_ns", "answered_ns", "late_ns")),
         ("probe", ("due_ns", "answered_ns")),
-        *((kind, ("t_ns",)) for kind in ("media", "server", "thread", "log", "health", "marker")),
+        *(
+            (kind, ("t_ns",))
+            for kind in ("media", "heard", "peer_event", "server", "thread", "log", "health", "marker")
+        ),
     ):
         for column in columns:
             values = frames[kind][column].dropna()

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from janusload.analysis.quantiles import spread
+from janusload.records import PeerEventKind
 from janusload.summary import Media
 
 _BIN_NS = 2_000_000_000  # peers report about once a second, each at its own moment
@@ -53,8 +54,8 @@ def flow_of(media: pd.DataFrame) -> Flow | None:
     return Flow(begin_ns, counts.astype(np.int64))
 
 
-def media_of(media: pd.DataFrame, flow: Flow | None) -> Media | None:
-    """Sum up the peers; None if there were none."""
+def media_of(media: pd.DataFrame, flow: Flow | None, heard: pd.DataFrame, events: pd.DataFrame) -> Media | None:
+    """Sum up the peers from their reports, what listeners heard, and what happened to them; None without peers."""
     if media.empty or flow is None:
         return None
     reports = _in_order(media)
@@ -63,6 +64,7 @@ def media_of(media: pd.DataFrame, flow: Flow | None) -> Media | None:
     received = lives["received"].max()
     lost = int(lives["lost"].last().sum())
     expected = int(received.sum()) + lost
+    scores = reports["mos"].dropna()
     return Media(
         participants=int(flow.counts.max(initial=0)),
         peers=len(reports[["writer", "peer"]].drop_duplicates()),
@@ -72,7 +74,28 @@ def media_of(media: pd.DataFrame, flow: Flow | None) -> Media | None:
         jitter_ms=spread(reports["jitter_ms"][connected]),
         rtt_ms=spread(reports["rtt_ms"][connected]),
         setup_ms=spread(lives["setup_ms"].last()),
+        ice_ms=spread(lives["ice_ms"].last()),
+        dtls_ms=spread(lives["dtls_ms"].last()),
+        first_packet_ms=spread(lives["first_packet_ms"].last()),
+        no_media=int((events["kind"] == PeerEventKind.NO_MEDIA).sum()),
+        mos=None if scores.empty else float(scores.mean()),
+        mos_p5=None if scores.empty else float(scores.quantile(0.05)),
+        heard=_heard(heard),
+        mouth_to_ear_ms=spread(heard["delay_ms"]),
     )
+
+
+def _heard(heard: pd.DataFrame) -> dict[str, int] | None:
+    """Looks at one talker by one listener, counted by what should have been heard and what was; None without any."""
+    if heard.empty:
+        return None
+    expected, found = heard["expected"], heard["heard"]
+    return {
+        "expected": int(expected.sum()),
+        "heard": int((expected & found).sum()),
+        "missing": int((expected & ~found).sum()),
+        "unexpected": int((~expected & found).sum()),
+    }
 
 
 def _in_order(media: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from janusload.media import messages
 from janusload.media.link import WorkerLink
 from janusload.media.messages import Message, TickChoice
 from janusload.media.participants import FINAL, Participant, Peer, PlainPeer
-from janusload.records import Record
+from janusload.records import PeerEventKind, PeerEventRecord, Record
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,8 @@ class Engine:
 
     Args:
         workers: how many processes; each can use one core.
-        on_record: called with a MediaRecord per peer and a HealthRecord per worker about every second; must not block.
+        on_record: called with a MediaRecord per peer and a HealthRecord per worker about every second, and with a
+            PeerEventRecord as soon as audio that was due has stayed away for two seconds; must not block.
         on_lost: called with a worker's number and a reason when its process is gone without having been asked to go.
         public_targets: allow media to addresses that are neither loopback nor private.
         tick: a `TickChoice`, what runs the RTP: the C tick where it can be had, unless it says otherwise. Without it
@@ -161,6 +162,8 @@ class Carrier:
                 self._pass_on(messages.health_record(message, worker=self.link.number))
             case "state":
                 self._state(message)
+            case "event":
+                self._event(message)
 
     def _media(self, row: list[Any]) -> None:
         number = row[0]
@@ -184,6 +187,12 @@ class Carrier:
                 peer.end(said["state"], error)
         else:
             peer.state = said["state"]
+
+    def _event(self, said: Message) -> None:
+        peer = self.peers.get(said["peer"])
+        if peer is not None:
+            peer.silent = said["kind"] == PeerEventKind.NO_MEDIA
+            self._pass_on(PeerEventRecord(said["t_ns"], peer.name, self.link.number, said["kind"], said["seconds"]))
 
     def _pass_on(self, record: Record) -> None:
         try:

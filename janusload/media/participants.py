@@ -35,6 +35,7 @@ class Participant:
         error: why it failed or was closed by the far end; None otherwise.
         record: its latest MediaRecord; None before the first.
         dropped: datagrams that came and were thrown away: forged, replayed, or no media at all.
+        silent: whether audio that is due has not come for two seconds.
         ended: set once the state is closed or failed.
     """
 
@@ -45,6 +46,7 @@ class Participant:
         self.error: MediaError | None = None
         self.record: MediaRecord | None = None
         self.dropped = 0
+        self.silent = False
         self.ended = gevent.event.Event()
         self._carrier = carrier
         self._link = carrier.link

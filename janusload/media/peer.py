@@ -52,7 +52,11 @@ class Peer:
         state: a `PeerState`; `on_change` is called after each change.
         error: why it failed or closed by itself, None otherwise.
         flow: its RTP, once connected; stays readable after the end.
-        setup_ms: from the answer being handed over until DTLS was up.
+        setup_ms: from the answer being handed over until DTLS was up; `ice_ms` and `dtls_ms` are the parts of it.
+        answered_unix_ns: when the answer was handed over.
+        codec: as in `opus`.
+        receives: whether the far end has agreed to send.
+        paused: whether it was asked to send nothing.
     """
 
     def __init__(
@@ -73,6 +77,12 @@ class Peer:
         self.error: MediaError | None = None
         self.flow: Flow | None = None
         self.setup_ms: float | None = None
+        self.ice_ms: float | None = None
+        self.dtls_ms: float | None = None
+        self.answered_unix_ns: int | None = None
+        self.codec = clip.codec
+        self.receives = False
+        self.paused = False
         self._clip = clip
         self._losses = losses
         self._allowed = allowed
@@ -144,6 +154,7 @@ class Peer:
 
     def set_sending(self, sending: bool) -> None:
         """Stop or go on sending RTP; RTCP and consent checks go on in either case."""
+        self.paused = not sending
         if self.flow is not None and sending != self.flow.sending:
             self.flow.begin_talkspurt()
             self.flow.sending = sending
@@ -183,6 +194,8 @@ class Peer:
 
     async def _connect(self, remote: sdp.Remote, timeout_s: float) -> None:
         started_ns = time.monotonic_ns()
+        self.answered_unix_ns = time.time_ns()
+        self.receives = remote.receives
         self._change(PeerState.CONNECTING)
         phase = "ice"
         try:
@@ -193,6 +206,8 @@ class Peer:
                 await self._ice.start(remote.ice)
                 if self._ice.state != "completed":
                     raise MediaError("ICE found no path to the far end", phase="ice")
+                path_ns = time.monotonic_ns()
+                self.ice_ms = (path_ns - started_ns) / 1e6
                 phase = "dtls"
                 await self._dtls.start(remote.dtls)
                 if self._dtls.state != "connected":
@@ -202,7 +217,8 @@ class Peer:
         except MediaError as exc:
             self._fail(exc)
         else:
-            self.setup_ms = (time.monotonic_ns() - started_ns) / 1e6
+            now_ns = time.monotonic_ns()
+            self.setup_ms, self.dtls_ms = (now_ns - started_ns) / 1e6, (now_ns - path_ns) / 1e6
             self._lend(remote)
 
     def _why_no_dtls(self) -> str:

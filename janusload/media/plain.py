@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
+import time
 from collections.abc import Callable, Iterator
 
 from janusload.errors import MediaError
@@ -24,8 +25,9 @@ class PlainPeer:
     """RTP to and from one address, without encryption.
 
     Attributes:
-        number, state, error, flow: as of `peer.Peer`; it is connected as soon as it knows where to send.
-        setup_ms: None: there is no set-up that could take time.
+        number, state, error, flow, codec, receives, paused, answered_unix_ns: as of `peer.Peer`; it is connected as
+            soon as it knows where to send.
+        setup_ms, ice_ms, dtls_ms: None: there is no set-up that could take time.
     """
 
     def __init__(
@@ -45,6 +47,12 @@ class PlainPeer:
         self.error: MediaError | None = None
         self.flow: Flow | None = None
         self.setup_ms: float | None = None
+        self.ice_ms: float | None = None
+        self.dtls_ms: float | None = None
+        self.answered_unix_ns: int | None = None
+        self.codec = clip.codec
+        self.receives = True
+        self.paused = False
         self._clip = clip
         self._losses = losses
         self._payload_type = payload_type
@@ -105,11 +113,13 @@ class PlainPeer:
             audio_level_id=None,
             incoming=_nowhere,
         )
+        self.answered_unix_ns = time.time_ns()
         self._pump.add(self.flow)
         self._change(PeerState.CONNECTED)
 
     def set_sending(self, sending: bool) -> None:
         """Stop or go on sending."""
+        self.paused = not sending
         if self.flow is not None and sending != self.flow.sending:
             self.flow.begin_talkspurt()
             self.flow.sending = sending

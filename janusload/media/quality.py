@@ -23,6 +23,7 @@ class Reception:
     Attributes:
         ssrc: of the stretch; None before the first packet.
         received: packets of all stretches.
+        first_ns: when the very first packet arrived; 0 before.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Reception:
         "_resync",
         "_transit",
         "clock_rate",
+        "first_ns",
         "received",
         "sender_ns",
         "sender_ntp",
@@ -48,6 +50,7 @@ class Reception:
         self.clock_rate = clock_rate
         self.ssrc: int | None = None
         self.received = 0
+        self.first_ns = 0
         self.sender_ntp = 0
         self.sender_ns = 0
         self._lost_before = 0
@@ -62,6 +65,7 @@ class Reception:
         """Take an authenticated packet; `arrived_ns` is the kernel's stamp, of any clock that runs evenly."""
         self.received += 1
         if ssrc != self.ssrc:
+            self.first_ns = self.first_ns or arrived_ns
             self._begin(ssrc, sequence)
         else:
             ahead = (sequence - self._max) & 0xFFFF

@@ -28,6 +28,7 @@ from janusload.media.peer import Peer, PeerState, SharedCertificate
 from janusload.media.plain import PlainPeer
 from janusload.media.pump import Pump
 from janusload.media.quality import Lateness
+from janusload.media.telling import Telling
 
 #: how often statistics are sent
 STATISTICS_S = 1.0
@@ -53,6 +54,7 @@ class Worker:
         self._number = number
         self._allowed: Callable[[str], bool] = (lambda _: True) if public_targets else ice.is_private
         self._peers: dict[int, Peer | PlainPeer] = {}
+        self._telling: dict[int, Telling] = {}
         self._clips: dict[str, clips.Clip] = {}
         self._certificate: SharedCertificate = SharedCertificate.generateCertificate()
         self._pump = Pump(tick)
@@ -159,8 +161,12 @@ class Worker:
             pump=self._pump,
             on_change=self._changed,
         )
-        self._peers[peer.number] = peer
+        self._keep(peer)
         return peer
+
+    def _keep(self, peer: Peer | PlainPeer) -> None:
+        self._peers[peer.number] = peer
+        self._telling[peer.number] = Telling(peer)
 
     def _peer(self, message: Message) -> Peer:
         peer = self._any(message)
@@ -198,7 +204,7 @@ class Worker:
             pump=self._pump,
             on_change=self._changed,
         )
-        self._peers[peer.number] = peer
+        self._keep(peer)
         return peer.open()
 
     async def _connect(self, message: Message) -> None:
@@ -237,7 +243,7 @@ class Worker:
     def _forget(self, peer: Peer | PlainPeer) -> None:
         """Tell the last numbers of a peer and drop it."""
         if self._peers.pop(peer.number, None) is not None:
-            self._say({"say": "media", "rows": [_row(peer, time.monotonic_ns())]})
+            self._say({"say": "media", "rows": [self._telling.pop(peer.number).row(time.monotonic_ns())]})
 
     def _changed(self, peer: Peer | PlainPeer) -> None:
         told: Message = {"say": "state", "peer": peer.number, "state": peer.state}
@@ -290,35 +296,19 @@ class Worker:
                 }
             )
             cpu_ns, since_ns = cpu, now
-            telling = [peer for peer in self._peers.values() if peer.state is not PeerState.NEW]
+            telling = [number for number, peer in self._peers.items() if peer.state is not PeerState.NEW]
             for start in range(0, len(telling), messages.ROWS_PER_MESSAGE):
-                rows = [_row(peer, now) for peer in telling[start : start + messages.ROWS_PER_MESSAGE]]
-                self._say({"say": "media", "rows": rows})
+                self._tell_of(telling[start : start + messages.ROWS_PER_MESSAGE])
                 await asyncio.sleep(0)
 
-
-def _row(peer: Peer | PlainPeer, t_ns: int) -> list[Any]:
-    """A row of statistics in the order of `messages.MEDIA_FIELDS`."""
-    flow = peer.flow
-    if flow is None:
-        return [peer.number, t_ns, peer.state, 0, 0, 0, 0, 0, 0, None, None, None, peer.setup_ms, 0]
-    reception = flow.reception
-    return [
-        peer.number,
-        t_ns,
-        peer.state,
-        flow.sent,
-        reception.received,
-        flow.sent_bytes,
-        flow.received_bytes,
-        reception.lost,
-        flow.late,
-        reception.jitter_ms,
-        flow.rtt_ms,
-        flow.remote_lost_share,
-        peer.setup_ms,
-        flow.dropped,
-    ]
+    def _tell_of(self, numbers: list[int]) -> None:
+        """Send the statistics of peers, and what has happened to them."""
+        now = time.monotonic_ns()
+        told = [(number, self._telling[number]) for number in numbers if number in self._telling]
+        self._say({"say": "media", "rows": [each.row(now) for _, each in told]})
+        for number, each in told:
+            if event := each.event(now):
+                self._say({"say": "event", "peer": number, "t_ns": now, "kind": event[0], "seconds": event[1]})
 
 
 def _rss_bytes() -> int:

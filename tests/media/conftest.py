@@ -10,7 +10,7 @@ import pytest
 
 from janusload.media.engine import Engine
 from janusload.media.participants import Peer
-from janusload.records import HealthRecord, MediaRecord, Record
+from janusload.records import HealthRecord, MediaRecord, PeerEventRecord, Record
 
 
 class Heard:
@@ -22,6 +22,9 @@ class Heard:
 
     def media(self, name: str) -> list[MediaRecord]:
         return [each for each in self.records if isinstance(each, MediaRecord) and each.peer == name]
+
+    def events(self, name: str) -> list[PeerEventRecord]:
+        return [each for each in self.records if isinstance(each, PeerEventRecord) and each.peer == name]
 
     def health(self) -> list[HealthRecord]:
         return [each for each in self.records if isinstance(each, HealthRecord)]

@@ -43,6 +43,8 @@ def test_audio_flows_both_ways_with_a_real_janus(each_lab: Lab, engine: Engine, 
     assert last.remote_lost_share == 0
     assert last.setup_ms is not None and 0 < last.setup_ms < 5000
     assert last.jitter_ms is not None and last.jitter_ms < 20
+    assert last.first_packet_ms is not None and last.ice_ms is not None and last.dtls_ms is not None
+    assert max(each.mos or 0 for each in heard.media("talker")) > 4.2
     health = heard.health()
     assert health and all(each.process == "media-0" and each.rss_bytes > 1e7 and each.fds > 3 for each in health)
 
@@ -108,6 +110,26 @@ def test_two_peers_of_ours_and_a_loss_that_is_reported_exactly(engine: Engine, h
     assert received.rtt_ms is not None and received.rtt_ms < 50
     assert received.jitter_ms is not None and received.jitter_ms < 20
     assert (sent.state, received.state) == ("closed", "closed")
+
+
+def test_silence_where_audio_was_due_is_told_at_once(engine: Engine, heard: Heard) -> None:
+    with engine.peer("mute", route_to="127.0.0.1") as mute, engine.peer("waiting", route_to="127.0.0.1") as waiting:
+        call(mute, waiting)
+        until(lambda: waiting.record and waiting.record.mos is not None)
+        mute.pause()
+        until(lambda: waiting.silent)
+        mute.resume()
+        until(lambda: not waiting.silent)
+        assert waiting.state == "connected"
+        assert waiting.record is not None and waiting.record.first_packet_ms is not None
+        # the handshake's end is known here before the far end's first packet can come
+        assert waiting.record.setup_ms == pytest.approx((waiting.record.ice_ms or 0) + (waiting.record.dtls_ms or 0))
+    assert [(each.kind, each.worker) for each in heard.events("waiting")] == [("no_media", 0), ("media_again", 0)]
+    away, again = heard.events("waiting")
+    assert away.seconds is not None and 2 <= away.seconds < 4
+    assert again.seconds is not None and again.seconds > away.seconds
+    # who was asked to be silent is owed nothing
+    assert not heard.events("mute")
 
 
 def settled(one: Peer, other: Peer) -> bool:

@@ -1,0 +1,115 @@
+"""What a worker tells of its peers once a second: a row of statistics each, and that audio that was due stays away."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from janusload.media import mos
+from janusload.media.flow import Flow
+from janusload.media.peer import PeerState
+from janusload.records import PeerEventKind
+
+#: audio that was due and did not come for so long is told of
+NO_MEDIA_S = 2.0
+
+#: what Opus is taken to be sent with: a mixer's silence has fewer bits, and is no worse for that
+_OPUS_BIT_RATE = 24_000
+
+
+class Peer(Protocol):
+    """What is told of: `peer.Peer` and `plain.PlainPeer`.
+
+    Attributes:
+        receives: whether the far end has agreed to send to us.
+        paused: whether we were asked to send nothing; an echo then owes us nothing.
+        answered_unix_ns: when the answer was handed over; None before that.
+        setup_ms, ice_ms, dtls_ms: as in `MediaRecord`.
+    """
+
+    number: int
+    state: PeerState
+    flow: Flow | None
+    codec: str
+    receives: bool
+    paused: bool
+    answered_unix_ns: int | None
+    setup_ms: float | None
+    ice_ms: float | None
+    dtls_ms: float | None
+
+
+class Telling:
+    """One peer, and what was told of it last."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._received = self._lost = 0
+        #: count of packets, and when it was first seen
+        self._count = -1
+        self._grew_ns = 0
+        self._silent = False
+
+    def row(self, t_ns: int) -> list[Any]:
+        """A row of statistics in the order of `messages.MEDIA_FIELDS`."""
+        peer, flow = self._peer, self._peer.flow
+        set_up = [peer.setup_ms, peer.ice_ms, peer.dtls_ms]
+        if flow is None:
+            return [peer.number, t_ns, peer.state, *[0] * 6, *[None] * 3, *set_up, None, None, 0]
+        reception = flow.reception
+        first_ns, begun_ns = reception.first_ns, peer.answered_unix_ns
+        return [
+            peer.number,
+            t_ns,
+            peer.state,
+            flow.sent,
+            reception.received,
+            flow.sent_bytes,
+            flow.received_bytes,
+            reception.lost,
+            flow.late,
+            reception.jitter_ms,
+            flow.rtt_ms,
+            flow.remote_lost_share,
+            *set_up,
+            (first_ns - begun_ns) / 1e6 if first_ns and begun_ns else None,
+            self._opinion(flow),
+            flow.dropped,
+        ]
+
+    def _opinion(self, flow: Flow) -> float | None:
+        """MOS of what came since the call before; None if nothing did.
+
+        A listener is taken to have a playout buffer of a packet and twice the jitter, and no use of in-band FEC.
+        """
+        reception = flow.reception
+        received, lost = reception.received - self._received, reception.lost - self._lost
+        self._received, self._lost = reception.received, reception.lost
+        if received <= 0:
+            return None
+        lost = max(0, lost)
+        ptime_ms = 20.0
+        one_way_ms = (flow.rtt_ms or 0.0) / 2 + 2 * ptime_ms + 2 * (reception.jitter_ms or 0.0)
+        rating = mos.rating(
+            one_way_ms=one_way_ms,
+            lost_share=lost / (received + lost),
+            ie=mos.equipment(self._peer.codec, _OPUS_BIT_RATE),
+            bpl=mos.BPL_OPUS if self._peer.codec == "opus" else mos.BPL_G711,
+        )
+        return round(mos.opinion(rating), 3)
+
+    def event(self, t_ns: int) -> tuple[PeerEventKind, float] | None:
+        """What has happened since the call before, with its seconds: audio stays away, or came again."""
+        peer, flow = self._peer, self._peer.flow
+        if flow is None or peer.state is not PeerState.CONNECTED or not peer.receives or peer.paused:
+            self._count = -1
+            return None
+        if flow.reception.received != self._count:
+            away_s = (t_ns - self._grew_ns) / 1e9
+            self._count, self._grew_ns = flow.reception.received, t_ns
+            if self._silent:
+                self._silent = False
+                return PeerEventKind.MEDIA_AGAIN, away_s
+        elif not self._silent and t_ns - self._grew_ns >= NO_MEDIA_S * 1e9:
+            self._silent = True
+            return PeerEventKind.NO_MEDIA, (t_ns - self._grew_ns) / 1e9
+        return None
