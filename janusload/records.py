@@ -205,6 +205,7 @@ class ServerRecord(NamedTuple):
         cpu_limit_percent: CPU quota of its control group, percent of a core; None without one.
         cgroup_bytes, cgroup_limit_bytes: memory charged to its control group, page cache included, and the limit.
         cgroup_anon_bytes .. cgroup_kernel_stack_bytes: how that splits up; `cgroup_slab_bytes` is all of the slab.
+        cgroup_kernel_bytes: all that the kernel keeps for the group; version 1 knows no more of its split.
         cgroup_dirty_bytes, cgroup_writeback_bytes: page cache that is not on the disk yet, and that is on its way.
         limit_hits: how often the limit was run into since the group began (memory.events max, failcnt).
         oom_kills: processes of the group that the kernel killed for memory.
@@ -245,6 +246,7 @@ class ServerRecord(NamedTuple):
     udp_worst_port: int | None = None
     disk_free_bytes: int | None = None
     disk_bytes: int | None = None
+    cgroup_kernel_bytes: int | None = None
 
 
 class ThreadRecord(NamedTuple):

@@ -29,8 +29,10 @@ from janusload.errors import JanusloadError, RunFolderError, SurroundingsError, 
 from janusload.lab import Lab, LabOptions
 from janusload.run_folder import RecordWriter, RunFolder
 from janusload.scenario import Scenario
-from janusload.server.process import ProcessWatch
+from janusload.server.bounded import Bounded
+from janusload.server.log import FileSource, LogWatch
 from janusload.server.recordings.storage import StorageWatch, account
+from janusload.server.watch import LocalWatch
 from janusload.summary import Summary
 
 #: how long the load process may take to end orderly once it was asked to; then it is killed
@@ -270,15 +272,19 @@ def _removed_if_nothing_began(folder: RunFolder) -> Iterator[list[bool]]:
 
 def _watch(lab: Lab | None, recordings: Path | None, writer: RecordWriter) -> Callable[[], None]:
     """What the parent does once a second: look at the server and its recordings where they can be seen."""
-    watches: list[ProcessWatch | StorageWatch] = []
+    local = None
     if lab is not None:
-        watches.append(ProcessWatch(lab.pid, lab.cgroup.cpu_stat if lab.cgroup is not None else None))
-    if recordings is not None:
-        watches.append(StorageWatch(recordings))
+        log = LogWatch(FileSource(lab.log_path, from_start=True))
+        local = LocalWatch(lambda: lab.pid, log, lab.recordings)
+    # a disk that does not answer must not keep the run
+    storage = Bounded("recordings", StorageWatch(recordings).sample, within_s=0.5) if recordings is not None else None
 
     def look() -> None:
-        for watch in watches:
-            writer.write(watch.sample())
+        if local is not None:
+            for record in local.look().records():
+                writer.write(record)
+        if storage is not None and (stored := storage.collect()) is not None:
+            writer.write(stored)
         writer.flush()
 
     return look

@@ -169,9 +169,15 @@ def memory_knobs(limit_bytes: int) -> dict[int, dict[str, str]]:
     }
 
 
-def hierarchies(controller: str, proc: Path = Path("/proc/self")) -> list[Hierarchy]:
-    """The mounted hierarchies that hold `controller`, version 1 first: where both are mounted, it is the one in use."""
-    own = _own_groups((proc / "cgroup").read_text())
+def hierarchies(
+    controller: str, proc: Path = Path("/proc/self"), process: Path = Path("/proc/self")
+) -> list[Hierarchy]:
+    """The mounted hierarchies that hold `controller`, version 1 first: where both are mounted, it is the one in use.
+
+    Args:
+        proc: whose mounts are meant; `process`: whose group `own` is.
+    """
+    own = _own_groups(((process if proc == Path("/proc/self") else proc) / "cgroup").read_text())
     found: list[Hierarchy] = []
     for line in (proc / "mountinfo").read_text().splitlines():
         left, _, right = line.partition(" - ")

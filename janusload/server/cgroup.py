@@ -1,0 +1,185 @@
+"""The control groups of a process: what memory is charged to them, and what they are not allowed.
+
+Version 1 or 2, whichever holds the controller; in a container the group's own path may be invisible, then what is
+mounted is taken for it. A limit counts where it is set: it may be on a group further up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from janusload.lab.limits import Hierarchy, hierarchies
+
+#: version 1 writes "no limit" as the largest page-aligned number
+_NO_LIMIT = 1 << 62
+
+#: field of `MemoryReading` -> its names in memory.stat, of version 2 and of version 1
+_STAT = {
+    "anon_bytes": ("anon", "total_rss"),
+    "file_bytes": ("file", "total_cache"),
+    "dirty_bytes": ("file_dirty", "total_dirty"),
+    "writeback_bytes": ("file_writeback", "total_writeback"),
+    "slab_bytes": ("slab", ""),
+    "slab_unreclaimable_bytes": ("slab_unreclaimable", ""),
+    "kernel_stack_bytes": ("kernel_stack", ""),
+}
+
+
+class MemoryReading(NamedTuple):
+    """Memory of the group that limits the process, or of its own group where none does; unknown is None."""
+
+    used_bytes: int | None = None
+    limit_bytes: int | None = None
+    anon_bytes: int | None = None
+    file_bytes: int | None = None
+    dirty_bytes: int | None = None
+    writeback_bytes: int | None = None
+    sock_bytes: int | None = None
+    slab_bytes: int | None = None
+    slab_unreclaimable_bytes: int | None = None
+    kernel_stack_bytes: int | None = None
+    kernel_bytes: int | None = None
+    swap_bytes: int | None = None
+    limit_hits: int | None = None
+    oom_kills: int | None = None
+
+
+class CpuReading(NamedTuple):
+    """CPU quota in percent of one core (None without one) and the periods since the group began."""
+
+    limit_percent: float | None = None
+    periods: int | None = None
+    throttled: int | None = None
+
+
+class ControlGroups:
+    """The groups of one process.
+
+    Args:
+        groups: controller -> its group; `groups_of` finds them.
+
+    Attributes:
+        facts: controller -> which group and which version, for a report.
+    """
+
+    def __init__(self, groups: Mapping[str, Hierarchy]) -> None:
+        self.facts = {name: f"version {each.version}, {each.own}" for name, each in groups.items()}
+        self._memory = groups.get("memory")
+        self._cpu = groups.get("cpu")
+        self._pids = groups.get("pids")
+
+    def memory(self) -> MemoryReading:
+        if self._memory is None:
+            return MemoryReading()
+        version = self._memory.version
+        limit_file, used_file = (
+            ("memory.max", "memory.current") if version == 2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        )
+        group, limit = _tightest(self._memory, limit_file)
+        stat = _pairs(group / "memory.stat")
+        split = {name: stat.get(names[0 if version == 2 else 1]) for name, names in _STAT.items()}
+        if version == 2:
+            events = _pairs(group / "memory.events")
+            return MemoryReading(
+                used_bytes=_number(group / used_file),
+                limit_bytes=limit,
+                sock_bytes=stat.get("sock"),
+                kernel_bytes=stat.get("kernel"),
+                swap_bytes=_number(group / "memory.swap.current"),
+                limit_hits=events.get("max"),
+                oom_kills=events.get("oom_kill"),
+                **split,
+            )
+        return MemoryReading(
+            used_bytes=_number(group / used_file),
+            limit_bytes=limit,
+            sock_bytes=_number(group / "memory.kmem.tcp.usage_in_bytes"),
+            kernel_bytes=_number(group / "memory.kmem.usage_in_bytes"),
+            swap_bytes=stat.get("total_swap"),
+            limit_hits=_number(group / "memory.failcnt"),
+            oom_kills=_pairs(group / "memory.oom_control").get("oom_kill"),
+            **split,
+        )
+
+    def cpu(self) -> CpuReading:
+        if self._cpu is None:
+            return CpuReading()
+        for group in upwards(self._cpu):
+            quota = _quota(group, self._cpu.version)
+            if quota is not None:
+                stat = _pairs(group / "cpu.stat")
+                return CpuReading(quota, stat.get("nr_periods"), stat.get("nr_throttled"))
+        return CpuReading()
+
+    def threads_limit(self) -> int | None:
+        """The least `pids.max` on the way up; None without one."""
+        if self._pids is None:
+            return None
+        return _tightest(self._pids, "pids.max")[1]
+
+
+def groups_of(pid: int) -> dict[str, Hierarchy]:
+    """Controller -> the group of a process; those that this machine has and that can be seen."""
+    groups: dict[str, Hierarchy] = {}
+    for controller in ("memory", "cpu", "pids"):
+        try:
+            found = hierarchies(controller, process=Path(f"/proc/{pid}"))
+        except (OSError, ValueError):
+            continue
+        if found:
+            groups[controller] = found[0]
+    return groups
+
+
+def upwards(hierarchy: Hierarchy) -> Iterator[Path]:
+    """The process's group and those that it lies in."""
+    yield hierarchy.own
+    for parent in hierarchy.own.parents:
+        if not parent.is_relative_to(hierarchy.mount):
+            return
+        yield parent
+
+
+def _tightest(hierarchy: Hierarchy, name: str) -> tuple[Path, int | None]:
+    """The group with the smallest limit on the way up, and that limit; its own group and None without any."""
+    limits = [(value, group) for group in upwards(hierarchy) if (value := _number(group / name)) is not None]
+    limits = [(value, group) for value, group in limits if value < _NO_LIMIT]
+    if not limits:
+        return hierarchy.own, None
+    value, group = min(limits, key=lambda each: each[0])
+    return group, value
+
+
+def _quota(group: Path, version: int) -> float | None:
+    if version == 2:
+        words = _read(group / "cpu.max").split()
+        if len(words) != 2 or not all(word.isdigit() for word in words):
+            return None
+        quota, period = map(int, words)
+    else:
+        quota, period = _number(group / "cpu.cfs_quota_us") or -1, _number(group / "cpu.cfs_period_us") or 0
+    return 100.0 * quota / period if quota > 0 and period > 0 else None
+
+
+def _pairs(path: Path) -> Mapping[str, int]:
+    pairs: dict[str, int] = {}
+    for line in _read(path).splitlines():
+        key, _, value = line.partition(" ")
+        if value.isdigit():
+            pairs[key] = int(value)
+    return pairs
+
+
+def _number(path: Path) -> int | None:
+    text = _read(path).strip()
+    return int(text) if text.lstrip("-").isdigit() else None
+
+
+def _read(path: Path) -> str:
+    """A file of the control group; empty if it is not there (another version, or the group is gone)."""
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,80 @@
+"""Control groups of both versions, as their files tell it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from janusload.lab.limits import Hierarchy
+from janusload.server.cgroup import ControlGroups, CpuReading, MemoryReading, groups_of
+
+
+def write(folder: Path, **files: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    return folder
+
+
+def groups(version: int, mount: Path, own: Path) -> ControlGroups:
+    return ControlGroups({name: Hierarchy(name, version, mount, own) for name in ("memory", "cpu", "pids")})
+
+
+def test_version_2_with_the_limit_further_up(tmp_path: Path) -> None:
+    stat = "anon 100\nfile 900\nfile_dirty 30\nfile_writeback 4\nslab 50\nslab_unreclaimable 20\n"
+    stat += "kernel_stack 7\nsock 3\nkernel 80\n"
+    limited = write(
+        tmp_path / "box",
+        memory__max="2000\n",
+        memory__current="1300\n",
+        memory__stat=stat,
+        memory__events="low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\n",
+        memory__swap__current="0\n",
+        cpu__max="8000 100000\n",
+        cpu__stat="usage_usec 1\nnr_periods 10\nnr_throttled 4\n",
+        pids__max="90\n",
+    )
+    own = write(limited / "janus", memory__max="max\n", cpu__max="max 100000\n", pids__max="max\n")
+    found = groups(2, tmp_path, own)
+    assert found.memory() == MemoryReading(1300, 2000, 100, 900, 30, 4, 3, 50, 20, 7, 80, 0, 12, 1)
+    assert found.cpu() == CpuReading(8.0, 10, 4)
+    assert found.threads_limit() == 90
+
+
+def test_version_1(tmp_path: Path) -> None:
+    own = write(
+        tmp_path / "janus",
+        memory__limit_in_bytes="67108864\n",
+        memory__usage_in_bytes="500\n",
+        memory__stat="cache 1\ntotal_cache 400\ntotal_rss 60\ntotal_dirty 8\ntotal_writeback 2\ntotal_swap 0\n",
+        memory__failcnt="77\n",
+        memory__oom_control="oom_kill_disable 0\nunder_oom 0\noom_kill 0\n",
+        memory__kmem__usage_in_bytes="40\n",
+        memory__kmem__tcp__usage_in_bytes="5\n",
+        cpu__cfs_quota_us="5000\n",
+        cpu__cfs_period_us="100000\n",
+        cpu__stat="nr_periods 3\nnr_throttled 1\nthrottled_time 9\n",
+    )
+    found = groups(1, tmp_path, own)
+    expected = MemoryReading(500, 67108864, 60, 400, 8, 2, 5, None, None, None, 40, 0, 77, 0)
+    assert found.memory() == expected
+    assert found.cpu() == CpuReading(5.0, 3, 1)
+    assert found.threads_limit() is None
+
+
+def test_no_limit_and_files_that_are_not_there_or_make_no_sense(tmp_path: Path) -> None:
+    own = write(
+        tmp_path / "janus",
+        memory__limit_in_bytes="9223372036854771712\n",
+        memory__usage_in_bytes="nonsense",
+        memory__stat="total_rss\n\n garbage garbage garbage\ntotal_cache x\n",
+        cpu__cfs_quota_us="-1\n",
+    )
+    assert groups(1, tmp_path, own).memory() == MemoryReading()
+    assert groups(1, tmp_path, own).cpu() == CpuReading()
+    assert ControlGroups({}).memory() == MemoryReading()
+
+
+def test_the_groups_of_this_machine_are_found() -> None:
+    assert "memory" in groups_of(os.getpid())
+    assert groups_of(999_999_999) == {}
