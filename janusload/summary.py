@@ -228,6 +228,100 @@ class Server(_Part):
     fds_max: int | None = None
 
 
+class MemoryGrowth(StrEnum):
+    """What the settled part of a run says of memory that the kernel cannot take back."""
+
+    BOUNDED = "bounded"  # no growth seen; the interval says how much there may be
+    GROWS = "grows"
+    TOO_SHORT = "too_short"
+
+
+class MemoryState(StrEnum):
+    """What page cache did to a server in a memory limit, from best to worst."""
+
+    BELOW_LIMIT = "below_limit"
+    AT_LIMIT_HARMLESS = "at_limit_harmless"  # full of cache that the kernel could take back
+    WRITERS_HELD_UP = "writers_held_up"  # full of cache that a slow disk had not taken yet
+    OOM_KILLED = "oom_killed"
+
+
+class Memory(_Part):
+    """What memory did (measurement.md section 6).
+
+    Attributes:
+        source: `control group`, or `process` where only that could be seen.
+        firm_mb: typical in the settled part: what the kernel cannot take back (anonymous, sockets, unreclaimable slab,
+            kernel stacks); of a process: its anonymous memory.
+        firm_first_mb: the same before the load came.
+        growth_mb_per_h, growth_ci95_mb_per_h: slope of it by Theil-Sen, and its interval.
+        limit_hits, oom_kills: during the run.
+        state, state_words: absent without a limit.
+        write_mb_per_s: how fast recordings were written while the load was on.
+    """
+
+    source: str
+    growth: MemoryGrowth
+    growth_mb_per_h: float | None = None
+    growth_ci95_mb_per_h: tuple[float, float] | None = None
+    firm_first_mb: float | None = None
+    firm_mb: float
+    firm_mb_max: float
+    file_mb_max: float | None = None
+    dirty_mb_max: float | None = None
+    writeback_mb_max: float | None = None
+    sock_mb_max: float | None = None
+    slab_mb_max: float | None = None
+    kernel_stack_mb_max: float | None = None
+    limit_mb: float | None = None
+    limit_hits: int | None = None
+    oom_kills: int | None = None
+    state: MemoryState | None = None
+    state_words: str | None = None
+    written_mb: float | None = None
+    write_mb_per_s: float | None = None
+    recordings_resident_mb_max: float | None = None
+
+
+class RecordingFault(_Part):
+    """A recording that is not whole."""
+
+    path: str
+    state: str
+    words: str
+
+
+class Recordings(_Part):
+    """The recordings of a run, looked at after they were closed.
+
+    Attributes:
+        hours: of audio in all of them.
+        whole: files without a fault, those without a packet included.
+        packets, missing: RTP packets in the MJR files, and those that the sequence numbers miss.
+        matched: files whose sender is one of this run's, found by its RTP source; absent where no sender told it.
+        withheld, lost_on_the_way: of the missing ones in matched files: not sent to play a loss, and sent but lost.
+        before_the_first, after_the_last: packets that the senders of matched files sent before the first and after the
+            last one in the file: while the recording was not on, or, at the beginning, before the server took audio.
+        faults: the first of those that are not whole.
+    """
+
+    files: int
+    size_mb: float
+    hours: float
+    whole: int
+    states: dict[str, int]
+    packets: int | None = None
+    missing: int | None = None
+    missing_share: Share | None = None
+    duplicated: int | None = None
+    reordered: int | None = None
+    matched: int | None = None
+    withheld: int | None = None
+    lost_on_the_way: int | None = None
+    before_the_first: int | None = None
+    after_the_last: int | None = None
+    faults: list[RecordingFault] = []
+
+
 class Generator(_Part):
     """Whether the generator kept up, so that its numbers are the server's.
 
@@ -325,7 +419,8 @@ class Summary(_Part):
     media: Media | None = None
     server: Server | None = None
     log: dict[str, int] | None = None
-    recordings: dict[str, Any] | None = None
+    memory: Memory | None = None
+    recordings: Recordings | None = None
     generator: Generator
     leaks: Leaks
     thresholds: list[Threshold] = []

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from janusload.analysis.answer import nothing_measured, onset_of, refused
 from janusload.analysis.attempts import Attempts, attempts_of, under_test
 from janusload.analysis.censored import one_sided_z, wilson_bounds
@@ -17,16 +19,18 @@ from janusload.analysis.frames import Frames, read_frames
 from janusload.analysis.generator import generator_of
 from janusload.analysis.headline import headline
 from janusload.analysis.media import flow_of, media_of
+from janusload.analysis.memory import memory_of
 from janusload.analysis.onset import locate
 from janusload.analysis.plan import Plan, part, plan_of
 from janusload.analysis.prevailing import by_latency
+from janusload.analysis.recordings import recordings_of
 from janusload.analysis.requests import requests_of
 from janusload.analysis.server import cpu_limit_percent, log_of, server_of
 from janusload.analysis.steps import Measured, Obstacle, Surroundings, as_steps, measure, taking_part
 from janusload.analysis.sweep import sweep_of
 from janusload.analysis.timeline import axis_of, timeline_of
 from janusload.analysis.windows import bins_of_equal_count, windows_of
-from janusload.records import Source
+from janusload.records import MarkerKind, Source
 from janusload.run_folder import RunFolder
 from janusload.summary import Failure, Leaks, Onset, OnsetStatus, RunFacts, Summary, Verdict
 
@@ -68,6 +72,8 @@ def summarize(folder: RunFolder) -> Summary:
         requests=requests_of(frames["request"]),
         media=media_of(frames["media"], flow, frames["heard"], frames["peer_event"]),
         server=server_of(frames["server"], meta),
+        memory=memory_of(frames["server"], frames["storage"], _load_span(frames["marker"])),
+        recordings=recordings_of(frames["recording"], frames["media"]),
         log=log_of(frames["log"]),
         generator=generator_of(frames["health"], attempts, _generator_reasons(stopped, onset, plan)),
         leaks=Leaks.model_validate(
@@ -77,6 +83,16 @@ def summarize(folder: RunFolder) -> Summary:
             axis_of(begin_ns, last_ns), attempts, flow, frames["server"], frames["probe"], frames["marker"]
         ),
     )
+
+
+def _load_span(marker: pd.DataFrame) -> tuple[int, int] | None:
+    """From when the users began to join until they left, monotonic ns; None where the run does not say."""
+    phases = marker[marker["kind"] == MarkerKind.PHASE.value].sort_values("t_ns", kind="stable")
+    begins = phases.loc[phases["label"].isin(["joining", "steps"]), "t_ns"]
+    ends = phases.loc[phases["label"].isin(["recovery", "leaving", "end"]), "t_ns"]
+    if begins.empty or ends.empty:
+        return None
+    return int(begins.iloc[0]), int(ends.iloc[0])
 
 
 def _extent(frames: Frames, plan: Plan) -> tuple[int, int]:

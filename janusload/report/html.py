@@ -18,7 +18,7 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from janusload.report import tables, wording
+from janusload.report import storage_tables, tables, wording
 from janusload.report.charts import figures
 from janusload.report.first_screen import first_screen
 from janusload.summary import Summary
@@ -79,6 +79,8 @@ def _parts(summary: Summary) -> list[tuple[str, tables.Table]]:
     parts = [
         ("What did people hear?", tables.media(summary)),
         ("How did Janus fare?", tables.server(summary)),
+        ("What did memory do?", storage_tables.memory(summary)),
+        ("Are the recordings whole?", storage_tables.recordings(summary)),
         (trust, tables.generator(summary)),
     ]
     return [(title, table) for title, table in parts if table.rows]

@@ -156,7 +156,7 @@ def media(summary: Summary) -> Table:
 
 
 def server(summary: Summary) -> Table:
-    """The Janus process, its log and its recordings, where they could be seen."""
+    """The Janus process and its log, where they could be seen."""
     rows: list[list[str]] = []
     server = summary.server
     if server is not None:
@@ -175,7 +175,6 @@ def server(summary: Summary) -> Table:
                 2, ["throttled at most", f"{wording.percent(server.throttled_share_max)} of the quota's periods"]
             )
     rows += [[f"log lines: {category}", f"{count:,}"] for category, count in sorted((summary.log or {}).items())]
-    rows += [[f"recordings: {words}", str(value)] for words, value in (summary.recordings or {}).items()]
     return Table(["what", "value"], rows, frozenset({0, 1})) if rows else Table([], [])
 
 

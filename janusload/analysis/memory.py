@@ -1,0 +1,166 @@
+"""What memory really did (measurement.md section 6): growth that matters, apart from page cache that only looks so.
+
+Growth that matters is what the kernel cannot take back: anonymous memory, socket buffers, unreclaimable slab, kernel
+stacks. Page cache rises to a limit and stays there, and is a fault only where dirty pages wait for a disk that is too
+slow (reference: janus-facts, Appendix B4).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from janusload.analysis.slopes import theil_sen
+from janusload.summary import Memory, MemoryGrowth, MemoryState
+
+_MB = 1e6
+#: readings and seconds below which nothing is said about growth
+_LEAST_READINGS = 20
+_LEAST_S = 30.0
+#: the part of the load that is left out at its beginning: joining, first buffers, caches that fill
+_SETTLING = 0.3
+#: growth over the looked-at time below which it is no growth: allocators round
+_NOTHING_MB = 0.5
+#: page cache waiting for the disk, as a share of the limit, from which writers are held up
+_HELD_UP = 0.25
+#: seconds in a row of that
+_HELD_UP_S = 3.0
+#: usage within this share of the limit is at the limit
+_AT_LIMIT = 0.97
+
+
+def memory_of(server: pd.DataFrame, storage: pd.DataFrame, span_ns: tuple[int, int] | None) -> Memory | None:
+    """Sum up memory over the load; None where nothing was seen of it.
+
+    Args:
+        span_ns: when the load was on; None: all of the readings.
+    """
+    readings = server.sort_values("t_ns", kind="stable").drop_duplicates("t_ns")
+    grouped = bool(readings["cgroup_anon_bytes"].notna().any())
+    firm = _firm(readings, grouped=grouped)
+    if not firm.notna().any():
+        return None
+    limit = _last(readings["cgroup_limit_bytes"])
+    waiting = readings["cgroup_dirty_bytes"].fillna(0) + readings["cgroup_writeback_bytes"].fillna(0)
+    growth, per_hour, interval = _growth(readings["t_ns"], firm, span_ns)
+    state = _state(readings, waiting, limit)
+    settled = firm if span_ns is None else firm[readings["t_ns"].between(*span_ns)]
+    return Memory(
+        source="control group" if grouped else "process",
+        growth=growth,
+        growth_mb_per_h=per_hour,
+        growth_ci95_mb_per_h=interval,
+        firm_first_mb=None if span_ns is None else _first_mb(firm[readings["t_ns"] < span_ns[0]]),
+        firm_mb=_mb(settled.median()) if settled.notna().any() else _mb(firm.median()),
+        firm_mb_max=_mb(firm.max()),
+        file_mb_max=_mb_max(readings["cgroup_file_bytes"]),
+        dirty_mb_max=_mb_max(readings["cgroup_dirty_bytes"]),
+        writeback_mb_max=_mb_max(readings["cgroup_writeback_bytes"]),
+        sock_mb_max=_mb_max(readings["cgroup_sock_bytes"]),
+        slab_mb_max=_mb_max(readings["cgroup_slab_bytes"]),
+        kernel_stack_mb_max=_mb_max(readings["cgroup_kernel_stack_bytes"]),
+        limit_mb=None if limit is None else limit / _MB,
+        limit_hits=_rise(readings["limit_hits"]),
+        oom_kills=_rise(readings["oom_kills"]),
+        state=state,
+        state_words=_words(state, limit, waiting),
+        written_mb=_written(readings, storage),
+        write_mb_per_s=_write_rate(storage, span_ns),
+        recordings_resident_mb_max=_mb_max(storage["resident_bytes"]),
+    )
+
+
+def _firm(readings: pd.DataFrame, *, grouped: bool) -> pd.Series[float]:
+    """What the kernel cannot take back, bytes."""
+    if not grouped:
+        return readings["anon_bytes"].fillna(readings["rss_bytes"])
+    parts = ["cgroup_sock_bytes", "cgroup_slab_unreclaimable_bytes", "cgroup_kernel_stack_bytes"]
+    return readings["cgroup_anon_bytes"] + readings[parts].fillna(0).sum(axis=1)
+
+
+def _growth(
+    t_ns: pd.Series[int], firm: pd.Series[float], span_ns: tuple[int, int] | None
+) -> tuple[MemoryGrowth, float | None, tuple[float, float] | None]:
+    begin, end = (int(t_ns.min()), int(t_ns.max())) if span_ns is None else span_ns
+    settled = firm.notna() & (t_ns >= begin + _SETTLING * (end - begin)) & (t_ns <= end)
+    hours = np.asarray(t_ns[settled], np.float64) / 3.6e12
+    if settled.sum() < _LEAST_READINGS or (hours[-1] - hours[0]) * 3600 < _LEAST_S:
+        return MemoryGrowth.TOO_SHORT, None, None
+    slope = theil_sen(hours, np.asarray(firm[settled], np.float64) / _MB)
+    if slope is None:
+        return MemoryGrowth.TOO_SHORT, None, None
+    grew = slope.low > 0 and slope.value * (hours[-1] - hours[0]) > _NOTHING_MB
+    return (MemoryGrowth.GROWS if grew else MemoryGrowth.BOUNDED), slope.value, (slope.low, slope.high)
+
+
+def _state(readings: pd.DataFrame, waiting: pd.Series[float], limit: float | None) -> MemoryState | None:
+    """How close the page cache brought the server to standing still; None without a limit."""
+    if limit is None:
+        return None
+    if (_rise(readings["oom_kills"]) or 0) > 0:
+        return MemoryState.OOM_KILLED
+    held = (waiting > _HELD_UP * limit) & (readings["cgroup_writeback_bytes"].fillna(0) > 0)
+    seconds = readings["t_ns"].diff().fillna(0) / 1e9
+    run = (held != held.shift()).cumsum()
+    longest = seconds.where(held, 0).groupby(run).sum().max()
+    if longest >= _HELD_UP_S:
+        return MemoryState.WRITERS_HELD_UP
+    usage = readings["cgroup_bytes"]
+    return MemoryState.AT_LIMIT_HARMLESS if (usage > _AT_LIMIT * limit).any() else MemoryState.BELOW_LIMIT
+
+
+def _words(state: MemoryState | None, limit: float | None, waiting: pd.Series[float]) -> str | None:
+    if state is None or limit is None:
+        return None
+    most = f"{waiting.max() / _MB:.0f} of {limit / _MB:.0f} MB"
+    return {
+        MemoryState.BELOW_LIMIT: "Memory stayed below its limit.",
+        MemoryState.AT_LIMIT_HARMLESS: "Memory reached its limit with page cache that the kernel could take back: "
+        f"harmless ({most} at most waited for the disk).",
+        MemoryState.WRITERS_HELD_UP: f"Page cache waited for a disk that was too slow ({most}): what writes stands "
+        "still then, and with it the API.",
+        MemoryState.OOM_KILLED: f"The kernel killed for memory ({most} waited for the disk).",
+    }[state]
+
+
+def _written(readings: pd.DataFrame, storage: pd.DataFrame) -> float | None:
+    rise = _rise(readings["written_bytes"])
+    if rise is None and len(storage):
+        rise = int(storage["file_bytes"].max() - storage["file_bytes"].min())
+    return None if rise is None else rise / _MB
+
+
+def _write_rate(storage: pd.DataFrame, span_ns: tuple[int, int] | None) -> float | None:
+    """How fast the recordings grew while the load was on, MB/s."""
+    rows = storage.sort_values("t_ns", kind="stable")
+    if span_ns is not None:
+        rows = rows[rows["t_ns"].between(*span_ns)]
+    if len(rows) < 2 or rows["file_bytes"].max() == 0:
+        return None
+    seconds = (int(rows["t_ns"].iloc[-1]) - int(rows["t_ns"].iloc[0])) / 1e9
+    # files that go away meanwhile were written all the same
+    return float(rows["file_bytes"].diff().clip(lower=0).sum()) / _MB / seconds if seconds > 0 else None
+
+
+def _rise(counter: pd.Series[float]) -> int | None:
+    known = counter.dropna()
+    return int(known.iloc[-1] - known.iloc[0]) if len(known) else None
+
+
+def _last(values: pd.Series[float]) -> float | None:
+    known = values.dropna()
+    return float(known.iloc[-1]) if len(known) else None
+
+
+def _first_mb(before: pd.Series[float]) -> float | None:
+    known = before.dropna()
+    return _mb(known.median()) if len(known) else None
+
+
+def _mb(value: float) -> float:
+    return round(float(value) / _MB, 3)
+
+
+def _mb_max(values: pd.Series[float]) -> float | None:
+    known = values.dropna()
+    return _mb(known.max()) if len(known) else None
