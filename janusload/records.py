@@ -127,6 +127,9 @@ class MediaRecord(NamedTuple):
         first_packet_ms: from the answer being handed over until the first RTP packet arrived; None before that.
         mos: mean opinion score, 1 to 4.5, by the E-model, of what it received since its record before; None where
             nothing was to be received.
+        ssrc: RTP source of what it sends (RFC 3550 section 3), by which a recording is known; None before it sends.
+        first_sequence: the first sequence number that it used; `used`: how many numbers since, those included that it
+            withheld to play a loss.
     """
 
     t_ns: int
@@ -147,6 +150,9 @@ class MediaRecord(NamedTuple):
     dtls_ms: float | None = None
     first_packet_ms: float | None = None
     mos: float | None = None
+    ssrc: int | None = None
+    first_sequence: int | None = None
+    used: int | None = None
 
 
 class HeardRecord(NamedTuple):

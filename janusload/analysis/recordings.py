@@ -58,15 +58,16 @@ def _matched(packets: pd.DataFrame, media: pd.DataFrame) -> pd.DataFrame | None:
     if senders.empty:
         return None
     last = senders.sort_values("t_ns", kind="stable").groupby("ssrc").last()
-    pairs = packets.join(last[["first_sequence", "used", "sent"]], on="ssrc", rsuffix="_sent", how="inner")
+    last = last[["first_sequence", "used", "sent"]].add_prefix("sender_")
+    pairs = packets.join(last, on="ssrc", how="inner")
     held = pairs["packets"] - pairs["duplicated"] + pairs["missing"]
-    head = (pairs["first_sequence"] - pairs["first_sequence_sent"]) % 65536
-    tail = pairs["used"] - head - held
+    head = (pairs["first_sequence"] - pairs["sender_first_sequence"]) % 65536
+    tail = pairs["sender_used"] - head - held
     # sequence numbers wrap: what seems to begin after its own end began before its sender's first report
-    sane = (head <= pairs["used"]) & (tail >= 0)
+    sane = (head <= pairs["sender_used"]) & (tail >= 0)
     pairs, held, head, tail = pairs[sane], held[sane], head[sane], tail[sane]
-    share: Any = held / pairs["used"].replace(0, np.nan)
-    withheld = np.minimum(pairs["missing"], ((pairs["used"] - pairs["sent"]) * share).round())
+    share: Any = held / pairs["sender_used"].replace(0, np.nan)
+    withheld = np.minimum(pairs["missing"], ((pairs["sender_used"] - pairs["sender_sent"]) * share).round())
     return pd.DataFrame({"withheld": withheld, "lost": pairs["missing"] - withheld, "head": head, "tail": tail})
 
 
