@@ -1,57 +1,65 @@
-"""One WebSocket to Janus, driven by gevent: a reader greenlet that stamps every arrival before it does anything else.
+"""One open WebSocket to Janus, driven by gevent: every arrival is stamped before anything is done about it.
 
 `submit` never blocks, so an open-loop stream can send from one greenlet and be called back; `request` waits. A timeout
-ends the transaction and nothing else: the connection goes on listening, and a late answer is still matched.
+ends the transaction and nothing else: the connection goes on listening, and a late answer is still matched. A WebSocket
+that is lost stays lost until `reconnect`.
 
-permessage-deflate is off (Janus does not offer it, and compressing would be charged to the latency), and the library
-sends no pings of its own: a keepalive failure would be misread as a transport failure. `ws_ping` is a probe.
+permessage-deflate is off (Janus does not offer it, and compressing would be charged to the latency), and nothing pings
+by itself: a keepalive failure would be misread as a transport failure. `ws_ping` is a probe.
+
+Callbacks (`observer`, `on_done`, `on_late`, listeners) run in the event loop: they must not block. What they raise is
+reported as gevent reports it, and stops nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import gevent
 import gevent.event
-import gevent.socket
-import gevent.ssl
-from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidURI
-from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN
-from websockets.typing import Subprotocol
-from websockets.uri import parse_uri
+import gevent.hub
 
-from janusload.errors import ConnectFailed, ConnectionLost, JanusError, TransactionTimeout, UsageError
-from janusload.janus import keepalive
-from janusload.janus.addresses import require_allowed
+from janusload.errors import ConnectFailed, ConnectionLost, JanusError, SendBlocked, TransactionTimeout
+from janusload.janus import connecting, frames, keepalive
 from janusload.janus.events import Notification
+from janusload.janus.link import MAX_WAITING_BYTES, Link, words
 from janusload.janus.protocol import Fault, JanusProtocol, Transaction, connection_lost, created_id
 from janusload.janus.session import Session
+from janusload.janus.wire_log import WireLog
 from janusload.records import Outcome
 
-SUBPROTOCOL = Subprotocol("janus-protocol")
+SUBPROTOCOL = "janus-protocol"
 MAX_MESSAGE_BYTES = 16 * 2**20
-_RECEIVE_BYTES = 65536
+
+#: whether T has passed is decided by clock readings, so nobody needs to look more often than this
+_EXPIRE_EVERY_S = 0.005
 
 
 class Connection:
     """A WebSocket to Janus; a context manager that opens and closes it.
 
     Args:
-        url: `ws://` or `wss://`; IPv6 in brackets.
+        url: `ws://` or `wss://`; IPv6 in brackets; a path if something in front of Janus wants one.
         timeout_s: T for every request that does not say otherwise.
         connect_timeout_s: one deadline over name resolution, TCP, TLS and the upgrade together.
-        api_secret, token: sent with each request; never part of an error or a record.
+        api_secret: sent with each request; never part of an error or a record.
+        token: stored or signed (`janus.tokens`); as `api_secret`.
         observer: called with every transaction when it ends (late=False), and again (late=True) when its answer comes
             after it had timed out. Must not block.
         on_fault: called with what belongs to no transaction. Must not block.
         allow_public: whether addresses other than loopback and private ones may be connected to.
-        tls: for `wss://`; verifies by default.
+        tls: for `wss://`, from `janus.tls.context`; by default the system's authorities, and the name is verified.
+        wire_log: takes every message of both directions.
+        subprotocol: what is spoken; the Admin API has its own.
+
+    Attributes:
+        sessions: those that this connection owns, by id.
+        session_timeout_s: the server's, as its `info` said; None before anybody asked.
     """
 
     def __init__(
@@ -66,11 +74,10 @@ class Connection:
         on_fault: Callable[[Fault], None] | None = None,
         allow_public: bool = False,
         tls: ssl.SSLContext | None = None,
+        wire_log: WireLog | None = None,
+        subprotocol: str = SUBPROTOCOL,
     ) -> None:
-        try:
-            self._uri = parse_uri(url)
-        except InvalidURI:
-            raise UsageError("the address of Janus must look like ws://HOST:PORT or wss://HOST:PORT") from None
+        self._uri = connecting.parse(url)
         self.timeout_s = timeout_s
         self.sessions: dict[int, Session] = {}
         self.session_timeout_s: float | None = None
@@ -80,15 +87,13 @@ class Connection:
         self._on_fault = on_fault
         self._allow_public = allow_public
         self._tls = tls
+        self._wire = None if wire_log is None else wire_log.connection(secrets=(api_secret, token))
+        self._subprotocol = subprotocol
         self._janus = JanusProtocol(api_secret=api_secret, token=token)
-        self._ws = ClientProtocol(self._uri, subprotocols=[SUBPROTOCOL], max_size=MAX_MESSAGE_BYTES)
-        self._socket: Any = None
-        self._reader: gevent.Greenlet | None = None
-        self._flusher: gevent.Greenlet | None = None
-        self._out: deque[tuple[memoryview, Transaction | None]] = deque()
-        self._fragments: list[bytes] = []
+        self._link: Link | None = None
+        self._reader = frames.FrameReader(MAX_MESSAGE_BYTES)
         self._pings: dict[bytes, gevent.event.AsyncResult] = {}
-        self._timer = gevent.get_hub().loop.timer(0.0)
+        self._timer: Any = None
         self._timer_ns: int | None = None
         self._closed: JanusError | None = ConnectionLost("the WebSocket to Janus is not open yet")
 
@@ -111,63 +116,53 @@ class Connection:
         return self._janus.in_flight
 
     def open(self) -> Connection:
-        """Connect; also available as a record of its own, `ws.connect`.
+        """Connect; also available as a record of its own, `ws.connect`. Does nothing if it is open.
 
         Raises:
             ConnectFailed: no WebSocket within `connect_timeout_s`; `phase` says how far it got.
+            UsageError: the address is public, and that was not allowed.
         """
-        attempt = Transaction("connect", "ws.connect", self._connect_timeout_s, time.monotonic_ns())
-        attempt.sent_ns = attempt.due_ns
-        self._phase = "dns"
-        self._ws = ClientProtocol(self._uri, subprotocols=[SUBPROTOCOL], max_size=MAX_MESSAGE_BYTES)
-        try:
-            with gevent.Timeout(self._connect_timeout_s):
-                self._connect()
-        except gevent.Timeout:
-            self._abandon_socket()
-            where = {"dns": "no name resolution", "tcp": "no TCP connection", "tls": "no TLS handshake"}
-            what = where.get(self._phase, "TCP is open but nothing answered the WebSocket upgrade")
-            error = ConnectFailed(f"{self._where}: {what} within {self._connect_timeout_s:g} s", phase=self._phase)
-        except ConnectFailed as failure:
-            self._abandon_socket()
-            error = failure
-        except (OSError, ssl.SSLError, EOFError) as failure:
-            self._abandon_socket()
-            error = ConnectFailed(f"{self._where}: {_words(failure)}", phase=self._phase)
-        except BaseException:
-            self._abandon_socket()
-            raise
-        else:
-            attempt.answered_ns = time.monotonic_ns()
-            attempt.outcome = Outcome.OK
-            self._closed = None
-            self._reader = gevent.spawn(self._read)
-            self._observe(attempt)
+        if self._closed is None:
             return self
-        attempt.outcome = Outcome.CONNECT_FAILED
-        attempt.error = error
-        attempt.sent_ns = None
-        self._observe(attempt)
-        raise error
+        attempt = Transaction("connect", "ws.connect", self._connect_timeout_s, time.monotonic_ns())
+        try:
+            opened = connecting.open_websocket(
+                self._uri,
+                subprotocol=self._subprotocol,
+                deadline_s=self._connect_timeout_s,
+                allow_public=self._allow_public,
+                tls=self._tls,
+            )
+        except ConnectFailed as error:
+            attempt.outcome = Outcome.CONNECT_FAILED
+            attempt.error = error
+            self._ended(attempt)
+            raise
+        self._reader = frames.FrameReader(MAX_MESSAGE_BYTES)
+        self._link = Link(
+            opened.sock, opened.tls, on_bytes=self._take_bytes, on_written=self._flushed, on_end=self._gone
+        )
+        self._closed = None
+        attempt.sent_ns = attempt.due_ns
+        attempt.answered_ns = time.monotonic_ns()
+        attempt.outcome = Outcome.OK
+        self._ended(attempt)
+        if opened.rest:
+            self._take_bytes(opened.rest, attempt.answered_ns)
+        return self
 
     def close(self, cause: JanusError | None = None, outcome: Outcome = Outcome.CUT) -> None:
         """Close the WebSocket; what is pending ends as `cut`. Idempotent, and never waits for the server."""
-        if self._socket is None:
-            return
-        if self._closed is None:
-            try:
-                self._ws.send_close(1000)
-                # one attempt only: a server that reads nothing must not keep us here
-                self._socket.settimeout(0.0)
-                for data in self._ws.data_to_send():
-                    self._socket.send(data)
-            except OSError:
-                pass
-        reader = self._reader
-        if reader is not None and reader is not gevent.getcurrent():
-            # before the socket is closed: gevent keeps a file descriptor open while a greenlet waits for it
-            reader.kill()
-        self._end(cause or ConnectionLost("this side closed the WebSocket"), outcome)
+        self._end(cause or ConnectionLost("this side closed the WebSocket"), outcome, close_code=frames.NORMAL)
+
+    def reconnect(self) -> Connection:
+        """Close what there is and connect anew. Never done by itself; sessions are not claimed by it either.
+
+        Raises:
+            ConnectFailed: as from `open`.
+        """
+        self.close()
+        return self.open()
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
@@ -187,32 +182,73 @@ class Connection:
         now_ns = time.monotonic_ns()
         transaction = Transaction(
             verb,
-            name or f"janus.{verb}",
+            name or _NAMES.get(verb) or f"janus.{verb}",
             self.timeout_s if timeout_s is None else timeout_s,
             now_ns if due_ns is None else due_ns,
             plugin,
             on_done,
             on_late,
         )
-        if self._closed is not None:
+        link = self._link
+        if self._closed is not None or link is None:
             transaction.outcome = Outcome.DROPPED
             transaction.error = self._closed
             self._ended(transaction)
             return transaction
-        self._ws.send_text(self._janus.begin(transaction, fields or {}, now_ns).encode())
-        self._write(self._ws.data_to_send(), transaction)
-        self._arm_timer()
+        text = self._janus.begin(transaction, fields, now_ns)
+        if link.waiting_bytes > MAX_WAITING_BYTES:
+            self._janus.refuse(transaction, SendBlocked(f"{transaction.name}: the socket takes nothing"))
+            self._ended(transaction)
+            return transaction
+        if self._wire is not None:
+            self._wire.sent(text, now_ns)
+        try:
+            sent_ns = link.send(_write(text.encode()), transaction)
+        except OSError as error:
+            self._gone(words(error))
+            return transaction
+        if sent_ns is not None:
+            self._janus.written(transaction, sent_ns)
+        if self._timer_ns is None or transaction.deadline_ns < self._timer_ns:
+            self._arm_timer(transaction.deadline_ns)
         return transaction
 
-    def request(self, verb: str, **options: Any) -> dict[str, Any]:
+    def request(
+        self,
+        verb: str,
+        *,
+        name: str = "",
+        fields: dict[str, Any] | None = None,
+        plugin: str = "",
+        timeout_s: float | None = None,
+        on_late: Callable[[Transaction], None] | None = None,
+    ) -> dict[str, Any]:
         """Send a request and wait for its final answer; takes what `submit` takes.
+
+        If the greenlet that waits is killed, what the request creates is treated as if it came late.
 
         Raises:
             TransactionTimeout, SendBlocked, CoreError, PluginError, ConnectionLost, ProtocolViolation
         """
-        done = gevent.event.Event()
-        transaction = self.submit(verb, on_done=lambda _: done.set(), **options)
-        done.wait()
+        waiter = gevent.hub.Waiter()
+        transaction = self.submit(
+            verb,
+            name=name,
+            fields=fields,
+            plugin=plugin,
+            timeout_s=timeout_s,
+            on_done=_Wake(waiter),
+            on_late=on_late,
+        )
+        if transaction.outcome is None:
+            try:
+                waiter.get()
+            except BaseException:
+                # nobody takes the answer any more
+                transaction.on_done = on_late
+                if transaction.outcome is not None and on_late is not None:
+                    on_late(transaction)
+                raise
         if transaction.error is not None:
             raise transaction.error
         assert transaction.reply is not None
@@ -263,24 +299,11 @@ class Connection:
         self.request("claim", fields={"session_id": session_id}, timeout_s=timeout_s)
         return self._session(session_id, keepalive_s)
 
-    def reconnect(self) -> Connection:
-        """Close what there is and connect anew. Never done by itself; sessions are not claimed by it either.
-
-        Raises:
-            ConnectFailed: as from `open`.
-        """
-        self.close()
-        return self.open()
-
-    def _session(self, session_id: int, keepalive_s: float | None) -> Session:
-        session = Session(self, session_id, keepalive_s=keepalive_s)
-        self.sessions[session_id] = session
-        return session
-
     def destroy_late(self, transaction: Transaction) -> None:
         """Destroy the session that a `create` made after its timeout."""
-        if transaction.reply is not None and transaction.reply.get("janus") == "success":
-            self.submit("destroy", fields={"session_id": created_id(transaction.reply)})
+        session_id = created_id(transaction.reply) if transaction.reply is not None else 0
+        if session_id and self.is_open:
+            self.submit("destroy", fields={"session_id": session_id})
 
     def ws_ping(self, timeout_s: float) -> float:
         """Send a WebSocket ping (RFC 6455 5.5.2), which Janus answers in its transport thread; returns seconds.
@@ -289,14 +312,13 @@ class Connection:
             TransactionTimeout: no pong in time.
             ConnectionLost: the connection closed first.
         """
-        if self._closed is not None:
-            raise self._closed
+        if self._closed is not None or self._link is None:
+            raise self._closed or ConnectionLost("the WebSocket to Janus is not open yet")
         began_ns = time.monotonic_ns()
         payload = str(began_ns).encode()
         pong = self._pings[payload] = gevent.event.AsyncResult()
         try:
-            self._ws.send_ping(payload)
-            self._write(self._ws.data_to_send(), None)
+            self._send_control(frames.PING, payload)
             arrived_ns: int = pong.get(timeout=timeout_s)
         except gevent.Timeout:
             raise TransactionTimeout("ws.ping", timeout_s) from None
@@ -304,110 +326,54 @@ class Connection:
             self._pings.pop(payload, None)
         return (arrived_ns - began_ns) / 1e9
 
-    # -- connecting -------------------------------------------------------------------------------------------------
+    def _session(self, session_id: int, keepalive_s: float | None) -> Session:
+        session = Session(self, session_id, keepalive_s=keepalive_s)
+        self.sessions[session_id] = session
+        return session
 
-    @property
-    def _where(self) -> str:
-        host = f"[{self._uri.host}]" if ":" in self._uri.host else self._uri.host
-        return f"{'wss' if self._uri.secure else 'ws'}://{host}:{self._uri.port}"
+    # -- what arrives -----------------------------------------------------------------------------------------------
 
-    def _connect(self) -> None:
-        infos = gevent.socket.getaddrinfo(self._uri.host, self._uri.port, 0, gevent.socket.SOCK_STREAM)
-        self._phase = "tcp"
-        refusal: OSError | None = None
-        for family, kind, proto, _, address in infos:
-            require_allowed(address[0], allow_public=self._allow_public)
-            self._socket = gevent.socket.socket(family, kind, proto)
-            try:
-                self._socket.connect(address)
-                break
-            except OSError as error:
-                refusal = error
-                self._abandon_socket()
-        if self._socket is None:
-            raise refusal or OSError("the name has no address")
-        self._socket.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
-        if self._uri.secure:
-            self._phase = "tls"
-            context = self._tls or gevent.ssl.create_default_context()
-            self._socket = context.wrap_socket(self._socket, server_hostname=self._uri.host)
-        self._phase = "ws_upgrade"
-        self._ws.send_request(self._ws.connect())
-        for data in self._ws.data_to_send():
-            self._socket.sendall(data)
-        while self._ws.state is not OPEN:
-            data = self._socket.recv(_RECEIVE_BYTES)
-            if data:
-                self._ws.receive_data(data)
+    def _take_bytes(self, data: bytes, arrived_ns: int) -> None:
+        reader = self._reader
+        for opcode, payload in reader.receive(data):
+            if opcode == frames.TEXT:
+                if self._wire is not None:
+                    self._wire.received(payload, arrived_ns)
+                for event in self._janus.receive(payload, arrived_ns):
+                    self._take_event(event)
             else:
-                # Janus closes without a word when the subprotocol is not its own; so does a server of another kind
-                self._ws.receive_eof()
-            if self._ws.handshake_exc is not None:
-                raise ConnectFailed(
-                    f"{self._where}: TCP is open but it is no Janus WebSocket: {self._ws.handshake_exc}",
-                    phase=self._phase,
-                )
-            if not data:
-                raise ConnectFailed(
-                    f"{self._where}: TCP is open but it is no Janus WebSocket: closed during the upgrade",
-                    phase=self._phase,
-                )
-        self._ws.events_received()  # the handshake response
+                self._take_control(opcode, payload, arrived_ns)
+            if self._closed is not None:
+                return
+        if reader.failed is not None:
+            code, what = reader.failed
+            self._end(connection_lost(f"the server sent {what}"), Outcome.LOST_CONNECTION, close_code=code)
 
-    def _abandon_socket(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-    # -- reading ----------------------------------------------------------------------------------------------------
-
-    def _read(self) -> None:
-        try:
-            while True:
-                data = self._socket.recv(_RECEIVE_BYTES)
-                arrived_ns = time.monotonic_ns()
-                if not data:
-                    self._ws.receive_eof()
-                    self._end(connection_lost(_close_words(self._ws)), Outcome.LOST_CONNECTION)
-                    return
-                self._ws.receive_data(data)
-                for frame in self._ws.events_received():
-                    if isinstance(frame, Frame):
-                        self._take_frame(frame, arrived_ns)
-                writes = self._ws.data_to_send()
-                if writes:
-                    self._write(writes, None)
-                if self._ws.state is not OPEN:
-                    self._end(connection_lost(_close_words(self._ws)), Outcome.LOST_CONNECTION)
-                    return
-        except OSError as error:
-            self._end(connection_lost(_words(error)), Outcome.LOST_CONNECTION)
-
-    def _take_frame(self, frame: Frame, arrived_ns: int) -> None:
-        if frame.opcode is Opcode.PONG:
-            pong = self._pings.get(bytes(frame.data))
+    def _take_control(self, opcode: int, payload: bytes, arrived_ns: int) -> None:
+        self._janus.heard(arrived_ns)
+        if opcode == frames.PING:
+            self._send_control(frames.PONG, payload)
+        elif opcode == frames.PONG:
+            pong = self._pings.get(payload)
             if pong is not None:
                 pong.set(arrived_ns)
-            return
-        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            return
-        if not frame.fin or self._fragments:
-            self._fragments.append(bytes(frame.data))
-            if not frame.fin:
-                return
-            payload = b"".join(self._fragments)
-            self._fragments.clear()
         else:
-            payload = bytes(frame.data)
-        for event in self._janus.receive(payload, arrived_ns):
-            if isinstance(event, Transaction):
-                if event.verb == "info" and event.reply is not None:
-                    self._learn(event.reply)
-                self._ended(event)
-            elif isinstance(event, Notification):
-                self._notify(event)
-            elif self._on_fault is not None:
-                self._on_fault(event)
+            code = int.from_bytes(payload[:2], "big") if payload else 1005
+            cause = connection_lost(f"closed by the server with code {code}")
+            self._end(cause, Outcome.LOST_CONNECTION, close_code=code if payload else frames.NORMAL)
+
+    def _take_event(self, event: Transaction | Notification | Fault) -> None:
+        if isinstance(event, Transaction):
+            if event.verb == "info" and event.reply is not None:
+                self._learn(event.reply)
+            self._ended(event)
+        elif isinstance(event, Notification):
+            session = self.sessions.get(event.session_id) if event.session_id is not None else None
+            if session is not None:
+                for tell in session.take(event):
+                    _call(tell, event)
+        elif self._on_fault is not None:
+            _call(self._on_fault, event)
 
     def _learn(self, info: dict[str, Any]) -> None:
         timeout_s = info.get("session-timeout")
@@ -418,78 +384,62 @@ class Connection:
             major, rest = divmod(number, 1000)  # 1102 is 1.1.2
             self._version = (major, *divmod(rest, 100))
 
-    def _notify(self, notification: Notification) -> None:
-        session = self.sessions.get(notification.session_id) if notification.session_id is not None else None
-        if session is not None:
-            for tell in session.take(notification):
-                tell(notification)
-
-    # -- writing ----------------------------------------------------------------------------------------------------
-
-    def _write(self, chunks: list[bytes], transaction: Transaction | None) -> None:
-        """Hand bytes to the kernel without blocking; what it does not take is written by a greenlet of its own."""
-        data = memoryview(b"".join(chunks) if len(chunks) != 1 else chunks[0])
-        if not self._out and not self._uri.secure:
-            now_ns = time.monotonic_ns()
-            try:
-                sent = self._socket.send(data, 0, 0.0)
-            except (BlockingIOError, gevent.socket.timeout):
-                sent = 0
-            except OSError as error:
-                self._end(connection_lost(_words(error)), Outcome.LOST_CONNECTION)
-                return
-            if sent == len(data):
-                if transaction is not None:
-                    self._janus.written(transaction, now_ns)
-                return
-            data = data[sent:]
-        self._out.append((data, transaction))
-        if self._flusher is None:
-            self._flusher = gevent.spawn(self._flush)
-
-    def _flush(self) -> None:
+    def _send_control(self, opcode: int, payload: bytes) -> None:
+        """Pongs that the kernel does not take are left out: nobody who floods us with pings may fill our memory."""
+        assert self._link is not None
+        if opcode == frames.PONG and self._link.blocked:
+            return
         try:
-            while self._out:
-                data, transaction = self._out[0]
-                self._socket.sendall(data)
-                self._out.popleft()
-                if transaction is not None:
-                    self._janus.written(transaction, time.monotonic_ns())
+            self._link.send(_control(opcode, payload))
         except OSError as error:
-            self._end(connection_lost(_words(error)), Outcome.LOST_CONNECTION)
-        finally:
-            self._flusher = None
+            self._gone(words(error))
 
     # -- ending -----------------------------------------------------------------------------------------------------
 
-    def _arm_timer(self) -> None:
-        deadline_ns = self._janus.next_deadline_ns()
-        if deadline_ns is None or (self._timer_ns is not None and self._timer_ns <= deadline_ns):
-            return
-        self._timer.stop()
-        self._timer.close()
+    def _flushed(self, transaction: Transaction, now_ns: int) -> None:
+        self._janus.written(transaction, now_ns)
+
+    def _gone(self, what: str) -> None:
+        self._end(
+            connection_lost(what or "the server closed the connection without a closing handshake"),
+            Outcome.LOST_CONNECTION,
+        )
+
+    def _arm_timer(self, deadline_ns: int) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
         self._timer_ns = deadline_ns
-        # at most one expiry run per 5 ms: whether T has passed is decided by clock readings, not by when we look
-        delay_s = max((deadline_ns - time.monotonic_ns()) / 1e9, 0.005)
+        delay_s = max((deadline_ns - time.monotonic_ns()) / 1e9, _EXPIRE_EVERY_S)
         self._timer = gevent.get_hub().loop.timer(delay_s)
         self._timer.start(self._expire)
 
     def _expire(self) -> None:
-        """Runs in the hub: callbacks must not block."""
         self._timer_ns = None
-        for transaction in self._janus.expire(time.monotonic_ns()):
+        ended = self._janus.expire(time.monotonic_ns())
+        if self._link is not None and any(transaction.sent_ns is None for transaction in ended):
+            self._link.withdraw(_is_over)
+        for transaction in ended:
             self._ended(transaction)
-        self._arm_timer()
+        deadline_ns = self._janus.next_deadline_ns()
+        if deadline_ns is not None and self._timer_ns is None and self._closed is None:
+            self._arm_timer(deadline_ns)
 
-    def _end(self, cause: JanusError, outcome: Outcome) -> None:
-        if self._closed is not None:
+    def _end(self, cause: JanusError, outcome: Outcome, close_code: int | None = None) -> None:
+        link = self._link
+        if self._closed is not None or link is None:
             return
         self._closed = cause
-        self._timer.stop()
-        self._timer.close()
-        self._out.clear()
-        if self._flusher is not None and self._flusher is not gevent.getcurrent():
-            self._flusher.kill(block=False)
+        if close_code is not None:
+            # one attempt only: a server that reads nothing must not keep us here
+            with contextlib.suppress(OSError):
+                link.send(_control(frames.CLOSE, close_code.to_bytes(2, "big")))
+        link.close()
+        self._link = None
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = self._timer_ns = None
         for transaction in self._janus.fail(cause, outcome):
             self._ended(transaction)
         for pong in self._pings.values():
@@ -497,34 +447,50 @@ class Connection:
         for session in list(self.sessions.values()):
             session.lost(cause)
         self.sessions.clear()
-        self._abandon_socket()
 
     def _ended(self, transaction: Transaction) -> None:
+        observer = self._observer
         if not transaction.told:
-            self._observe(transaction)
-        if transaction.outcome is Outcome.API_TIMEOUT and transaction.answered_ns is not None:
-            if self._observer is not None:
-                self._observer(transaction, True)
+            transaction.told = True
+            if observer is not None:
+                _call(observer, transaction, False)
+            if transaction.on_done is not None:
+                _call(transaction.on_done, transaction)
+        if transaction.answered_ns is not None and transaction.outcome is Outcome.API_TIMEOUT:
+            if observer is not None:
+                _call(observer, transaction, True)
             if transaction.on_late is not None:
-                transaction.on_late(transaction)
-
-    def _observe(self, transaction: Transaction) -> None:
-        transaction.told = True
-        if self._observer is not None:
-            self._observer(transaction, False)
-        if transaction.on_done is not None:
-            transaction.on_done(transaction)
+                _call(transaction.on_late, transaction)
 
 
-def _words(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error) or type(error).__name__
+class _Wake:
+    """An `on_done` that lets the greenlet that waits go on, after all that has arrived has been stamped."""
+
+    __slots__ = ("_waiter",)
+
+    def __init__(self, waiter: Any) -> None:
+        self._waiter = waiter
+
+    def __call__(self, transaction: Transaction) -> None:
+        gevent.get_hub().loop.run_callback(self._waiter.switch, None)
 
 
-def _close_words(ws: ClientProtocol) -> str:
-    if ws.close_rcvd is not None:
-        return f"closed by the server with code {ws.close_rcvd.code}"
-    if ws.close_sent is not None and ws.parser_exc is not None:
-        return f"closed by this side: {ws.parser_exc}"
-    return "the server closed the connection without a closing handshake"
+_write = frames.FrameWriter().text
+_control = frames.FrameWriter().control
+
+_NAMES = {
+    verb: f"janus.{verb}"
+    for verb in ("ping", "info", "create", "attach", "message", "trickle", "hangup", "detach", "destroy", "keepalive")
+}
+
+
+def _is_over(transaction: Transaction | None) -> bool:
+    return transaction is not None and transaction.outcome is not None
+
+
+def _call(callback: Callable[..., None], *arguments: Any) -> None:
+    """Run somebody else's code: what it raises must not keep others from their answers."""
+    try:
+        callback(*arguments)
+    except Exception:
+        gevent.get_hub().handle_error(callback, *sys.exc_info())
