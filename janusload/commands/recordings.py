@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from janusload import exit_codes
+from janusload.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -42,6 +43,30 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     check.set_defaults(command=_check)
 
+    plan = recordings_commands.add_parser(
+        "plan",
+        help="say what disk and memory a number of recorded participants need",
+        description="Scales a measured run with recordings, in proportion: run the scenario that is planned for first.",
+    )
+    plan.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    plan.add_argument("--participants", type=_positive, required=True, metavar="N")
+    plan.add_argument("--hours", type=_positive, default=1.0, metavar="H", help="hours of recording (default: 1)")
+    plan.add_argument("--disk", type=Path, metavar="DIR", help="also say when the disk under this folder is full")
+    plan.add_argument("--json", action="store_true")
+    plan.set_defaults(command=_plan)
+
+    uncache = recordings_commands.add_parser(
+        "uncache",
+        help="keep recordings out of the page cache while Janus writes them, until Ctrl-C",
+        description="For a Janus in a memory limit: what has been written of its recordings is brought to the disk and "
+        "dropped from the page cache, piece by piece. The files stay as they are, and Janus needs no change.",
+    )
+    uncache.add_argument("folder", type=Path, metavar="DIR")
+    uncache.add_argument(
+        "--every", type=_megabytes, default=2_000_000, metavar="MB", help="size of a piece in MB (default: 2)"
+    )
+    uncache.set_defaults(command=_uncache)
+
 
 def _percent(text: str) -> float:
     try:
@@ -51,6 +76,20 @@ def _percent(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no share: write it like 0.5%")
     return value
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value
+
+
+def _megabytes(text: str) -> int:
+    return max(4096, round(_positive(text.removesuffix("MB").strip()) * 1e6))
 
 
 def _check(options: argparse.Namespace, console: Console) -> int:
@@ -73,6 +112,68 @@ def _check(options: argparse.Namespace, console: Console) -> int:
     if not results:
         return exit_codes.ERROR
     return exit_codes.THRESHOLD if bad else exit_codes.PASSED
+
+
+def _plan(options: argparse.Namespace, console: Console) -> int:
+    from dataclasses import asdict
+
+    from janusload.analysis import summarize
+    from janusload.analysis.planning import HEADROOM, WRITE_BACK_WINDOW_S, plan_recording
+    from janusload.run_folder import RunFolder
+
+    free_bytes = None if options.disk is None else _free_bytes(options.disk)
+    summary = summarize(RunFolder.open(options.run_dir))
+    plan = plan_recording(summary, round(options.participants), options.hours, free_bytes=free_bytes)
+    if options.json:
+        console.print_json(json.dumps(asdict(plan)))
+        return exit_codes.PASSED
+    window = f"({WRITE_BACK_WINDOW_S:g} s of it)"
+    lines = [
+        f"{plan.participants} participants recorded for {plan.hours:g} h need",
+        f"  disk     {plan.disk_mb_per_s:.2f} MB/s all the time, {plan.disk_gb:.1f} GB in the end",
+        f"  memory   a limit of {plan.memory_limit_mb:.0f} MB or more: {plan.firm_mb:.0f} MB that cannot be taken "
+        f"back, {HEADROOM:.0%} on top, and {plan.dirty_mb:.0f} MB that wait for the disk {window}",
+    ]
+    if plan.full_after_h is not None:
+        lines.append(f"  {options.disk} is full after {plan.full_after_h:.1f} h")
+    lines.append(f"Measured with {plan.basis}; the rest is proportion.")
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    return exit_codes.PASSED
+
+
+def _free_bytes(folder: Path) -> float:
+    import shutil
+
+    try:
+        return float(shutil.disk_usage(folder).free)
+    except OSError as error:
+        raise UsageError(f"--disk {folder}: {error.strerror or error}") from None
+
+
+def _uncache(options: argparse.Namespace, console: Console) -> int:
+    from janusload.server.recordings.uncache import Uncache
+
+    if not options.folder.is_dir():
+        raise UsageError(f"{options.folder}: there is no such folder")
+    helper = Uncache(options.folder, every_bytes=options.every)
+    console.print(
+        f"Keeping {options.folder} out of the page cache, {options.every / 1e6:g} MB at a time; Ctrl-C ends it.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    try:
+        helper.run(lambda: False)
+    except KeyboardInterrupt:
+        helper.once(everything=True)
+    finally:
+        helper.close()
+    words = (
+        f"{_bytes(helper.dropped_bytes)} dropped in {helper.drops} pieces, the slowest took {helper.slowest_s:.2f} s"
+    )
+    failed = "".join(f"\n{path}: {reason}" for path, reason in helper.failures.items())
+    console.print(words + failed, markup=False, highlight=False, soft_wrap=True)
+    return exit_codes.ERROR if helper.failures else exit_codes.PASSED
 
 
 def _misses(result: Checked, allowed: float | None) -> bool:

@@ -73,13 +73,10 @@ class Uncache:
 
     def run(self, stop: Callable[[], bool], *, interval_s: float = 0.5) -> None:
         """Go on until `stop` says so; what is left is dropped at the end."""
-        try:
-            while not stop():
-                self.once()
-                time.sleep(interval_s)
-            self.once(everything=True)
-        finally:
-            self.close()
+        while not stop():
+            self.once()
+            time.sleep(interval_s)
+        self.once(everything=True)
 
     def close(self) -> None:
         for known in self._files.values():

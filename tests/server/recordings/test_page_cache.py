@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,3 +113,20 @@ def test_every_recording_is_accounted_for(folder: Path) -> None:
     assert (wav.state, wav.ssrc) == ("unfinished", None)
     assert wav.tones.startswith("523 Hz")
     assert "the file has" in wav.wrong
+
+
+def test_command_drops_until_it_is_told_to_end(folder: Path) -> None:
+    path = folder / "a-audio.mjr"
+    path.write_bytes(os.urandom(SIZE))
+    command = [sys.executable, "-m", "janusload", "recordings", "uncache", str(folder), "--every", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(f"Keeping {folder} out of the page cache, 1 MB at a time")
+        until = time.monotonic() + 10
+        while page_cache.cached(path) is not None and page_cache.cached(path).resident_bytes > 100_000:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        said = process.stdout.read()
+    assert process.returncode == 0
+    assert said.startswith("5.0 MB dropped in 2 pieces")

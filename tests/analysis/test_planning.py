@@ -1,0 +1,37 @@
+"""From a measured run to a planned one."""
+
+from __future__ import annotations
+
+import pytest
+
+from janusload.analysis.planning import plan_recording
+from janusload.errors import UsageError
+from janusload.summary import Media, Memory, MemoryGrowth
+from tests.report import sample
+
+MEMORY = Memory(
+    source="control group",
+    growth=MemoryGrowth.BOUNDED,
+    firm_first_mb=10.0,
+    firm_mb=15.0,
+    firm_mb_max=16.0,
+    write_mb_per_s=0.2,
+)
+RUN = sample.summary(memory=MEMORY, media=Media(participants=20))
+
+
+def test_what_grows_with_participants_is_scaled_and_the_rest_is_not() -> None:
+    plan = plan_recording(RUN, 200, 8, free_bytes=1e12)
+    assert plan.disk_mb_per_s == pytest.approx(2.0)
+    assert plan.disk_gb == pytest.approx(2.0 * 3600 * 8 / 1000)
+    assert plan.firm_mb == pytest.approx(10 + 50)
+    assert plan.dirty_mb == pytest.approx(70)
+    assert plan.memory_limit_mb == pytest.approx(60 * 1.25 + 70)
+    assert plan.full_after_h == pytest.approx(1e12 / 2e6 / 3600)
+    assert plan.basis.startswith("20 participants, 0.200 MB/s of recordings, 15.0 MB")
+
+
+@pytest.mark.parametrize("missing", [{"memory": None}, {"media": None}, {"media": Media(participants=0)}])
+def test_a_run_without_recordings_cannot_be_scaled(missing: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="cannot be scaled"):
+        plan_recording(RUN.model_copy(update=missing), 200, 8)
