@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 
 from janusload.janus.plugins.facade import Events, Facade
-from janusload.janus.plugins.verb import Jsep, Verb, WithJsep, into, nothing
+from janusload.janus.plugins.verb import Jsep, Parameters, Verb, into, nothing
 
 
-@dataclass(frozen=True)
-class Configure(WithJsep):
+@dataclass(frozen=True, kw_only=True)
+class Configure(Parameters):
     """What to send back, and whether to record it.
 
     Attributes:
@@ -19,7 +19,6 @@ class Configure(WithJsep):
         audiocodec, videocodec: which to take from the offer.
     """
 
-    _: KW_ONLY
     audio: bool | None = None
     video: bool | None = None
     bitrate: int | None = None

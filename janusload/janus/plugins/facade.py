@@ -76,7 +76,9 @@ class Facade(Handle, Generic[E]):
     @classmethod
     def verbs(cls) -> dict[str, Verb[Any, Any]]:
         """Every verb of this plugin, by the name of its method."""
-        return {name: verb for name, verb in vars(cls).items() if isinstance(verb, Verb)}
+        return {
+            name: verb for each in reversed(cls.__mro__) for name, verb in vars(each).items() if isinstance(verb, Verb)
+        }
 
     def listeners(self, notification: Notification) -> list[Callable[[Any], None]]:
         """Who is to be told of it, in order."""

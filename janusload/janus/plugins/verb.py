@@ -40,10 +40,15 @@ Id: TypeAlias = int | str
 #: as Janus tells it: (1, 1, 2)
 Version: TypeAlias = tuple[int, int, int]
 
+#: fields of parameters that are no part of the body
+_BESIDE_THE_BODY = ("timeout_s", "jsep")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
     """What a request takes; a field is a parameter on the wire, under its own name or as `named` says.
+
+    A field `jsep` takes an SDP, which is sent beside the body.
 
     Attributes:
         timeout_s: T for this request; None for that of the connection. Not sent.
@@ -54,11 +59,7 @@ class Parameters:
 
 @dataclass(frozen=True, kw_only=True)
 class WithJsep(Parameters):
-    """What a request takes that may carry an SDP.
-
-    Attributes:
-        jsep: sent beside the body, not in it.
-    """
+    """What a request takes that may carry an SDP; one that must have it says so itself."""
 
     jsep: Jsep | None = None
 
@@ -66,6 +67,11 @@ class WithJsep(Parameters):
 def named(wire: str) -> Any:
     """A parameter, None by default, that the wire calls otherwise."""
     return dataclasses.field(default=None, metadata={"wire": wire})
+
+
+def hidden() -> Any:
+    """A parameter, None by default, that is a secret: it is sent, and never shown."""
+    return dataclasses.field(default=None, repr=False)
 
 
 def since(version: Version) -> Any:
@@ -150,7 +156,7 @@ class Verb(Generic[P, R]):
         reply = handle.message(
             self.body_of(parameters),
             name=self.name,
-            jsep=parameters.jsep if isinstance(parameters, WithJsep) else None,
+            jsep=getattr(parameters, "jsep", None),
             timeout_s=parameters.timeout_s,
         )
         return self.answer(reply)
@@ -165,11 +171,12 @@ def jsep_of(reply: Reply) -> Jsep | None:
     return reply.jsep
 
 
-def into(kind: type[T]) -> Callable[[Reply], T]:
-    """Reads the plugin's data into a dataclass; its field `jsep`, if it has one, takes the jsep."""
+def into(kind: type[T], within: str = "") -> Callable[[Reply], T]:
+    """Reads the plugin's data, or the object `within` it, into a dataclass; its field `jsep`, if any, takes that."""
 
     def read(reply: Reply) -> T:
-        return load(kind, reply.data if reply.jsep is None else {**reply.data, "jsep": reply.jsep})
+        data = reply.data.get(within) if within else reply.data
+        return load(kind, {**data, "jsep": reply.jsep} if isinstance(data, dict) and reply.jsep is not None else data)
 
     return read
 
@@ -213,11 +220,10 @@ def _on_the_wire(value: Any) -> Any:
 
 @functools.cache
 def _sent(kind: Any) -> tuple[tuple[str, str], ...]:
-    kept = {field.name for field in dataclasses.fields(WithJsep)} if issubclass(kind, Parameters) else set()
     return tuple(
         (field.name, field.metadata.get("wire", field.name))
         for field in dataclasses.fields(kind)
-        if field.name not in kept
+        if field.name not in _BESIDE_THE_BODY
     )
 
 

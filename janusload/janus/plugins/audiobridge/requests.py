@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
-from janusload.janus.plugins.verb import Id, Parameters, WithJsep, before, since
+from janusload.janus.plugins.verb import Id, Parameters, WithJsep, before, hidden, since
 
 Codec = Literal["opus", "pcma", "pcmu"]
 
@@ -20,6 +20,8 @@ _JITTER_BUFFER = (1, 2, 0)
 _SUSPEND = (1, 2, 1)
 #: RNNoise (PR 3185), where the build has it
 _RNNOISE = (1, 2, 3)
+#: plain RTP whose far end is told later (PR 3534)
+_RTP_LATER = (1, 3, 2)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class WithSecret(OfRoom):
     """About a room."""
 
     _: KW_ONLY
-    secret: str | None = None
+    secret: str | None = hidden()
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class OfParticipant(Parameters):
     room: Id
     id: Id
     _: KW_ONLY
-    secret: str | None = None
+    secret: str | None = hidden()
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class ListRooms(Parameters):
     """With the admin key the private rooms are listed too."""
 
     _: KW_ONLY
-    admin_key: str | None = None
+    admin_key: str | None = hidden()
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,11 @@ class Create(Parameters):
 
     room: Id | None = None
     _: KW_ONLY
-    admin_key: str | None = None
+    admin_key: str | None = hidden()
     permanent: bool | None = None
     description: str | None = None
-    secret: str | None = None
-    pin: str | None = None
+    secret: str | None = hidden()
+    pin: str | None = hidden()
     is_private: bool | None = None
     allowed: list[str] | None = None
     sampling_rate: int | None = None
@@ -117,10 +119,10 @@ class Edit(Parameters):
 
     room: Id
     _: KW_ONLY
-    secret: str | None = None
+    secret: str | None = hidden()
     new_description: str | None = None
-    new_secret: str | None = None
-    new_pin: str | None = None
+    new_secret: str | None = hidden()
+    new_pin: str | None = hidden()
     new_is_private: bool | None = None
     new_record_dir: str | None = None
     new_mjrs_dir: str | None = None
@@ -133,7 +135,7 @@ class Destroy(Parameters):
 
     room: Id
     _: KW_ONLY
-    secret: str | None = None
+    secret: str | None = hidden()
     permanent: bool | None = None
 
 
@@ -145,7 +147,7 @@ class Allowed(Parameters):
     action: Literal["enable", "disable", "add", "remove"]
     _: KW_ONLY
     allowed: list[str] | None = None
-    secret: str | None = None
+    secret: str | None = hidden()
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ class EnableRecording(Parameters):
     _: KW_ONLY
     record_file: str | None = None
     record_dir: str | None = None
-    secret: str | None = None
+    secret: str | None = hidden()
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ class EnableMjrs(Parameters):
     mjrs: bool
     _: KW_ONLY
     mjrs_dir: str | None = None
-    secret: str | None = None
+    secret: str | None = hidden()
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,7 @@ class Taking(Parameters):
     id: Id | None = None
     group: str | None = None
     display: str | None = None
-    token: str | None = None
+    token: str | None = hidden()
     muted: bool | None = None
     bitrate: int | None = None
     quality: int | None = None
@@ -258,8 +260,8 @@ class Join(Taking, WithJsep):
 
     room: Id
     _: KW_ONLY
-    pin: str | None = None
-    secret: str | None = None
+    pin: str | None = hidden()
+    secret: str | None = hidden()
     codec: Codec | None = None
     audio_level_average: int | None = None
     audio_active_packets: int | None = None
@@ -284,7 +286,7 @@ class Configure(WithJsep):
     Attributes:
         record, filename: record us to an MJR file named after `filename`; a name alone is kept for the next recording.
         generate_offer, update: have Janus offer, or offer anew.
-        rtp: move a plain-RTP participant; 1.1.2 does not know it, 1.4.1 does.
+        rtp: move a plain-RTP participant; from 1.3.2 on.
         prebuffer: packets that are held back, at most 50. Before 1.2.0.
         denoise: RNNoise for what we send. From 1.2.3 on.
     """
@@ -302,7 +304,7 @@ class Configure(WithJsep):
     filename: str | None = None
     generate_offer: bool | None = None
     update: bool | None = None
-    rtp: PlainRtp | None = since(_JITTER_BUFFER)  # noqa: RUF009 - a dataclass field, only spelt shorter
+    rtp: PlainRtp | None = since(_RTP_LATER)  # noqa: RUF009 - a dataclass field, only spelt shorter
     prebuffer: int | None = before(_JITTER_BUFFER)
     denoise: bool | None = since(_RNNOISE)
 
@@ -328,10 +330,10 @@ class RtpForward(Parameters):
     ptype: int | None = None
     host_family: Literal["ipv4", "ipv6"] | None = None
     srtp_suite: Literal[32, 80] | None = None
-    srtp_crypto: str | None = None
+    srtp_crypto: str | None = hidden()
     always_on: bool | None = None
-    secret: str | None = None
-    admin_key: str | None = None
+    secret: str | None = hidden()
+    admin_key: str | None = hidden()
 
 
 @dataclass(frozen=True)
@@ -341,8 +343,8 @@ class StopRtpForward(Parameters):
     room: Id
     stream_id: int
     _: KW_ONLY
-    secret: str | None = None
-    admin_key: str | None = None
+    secret: str | None = hidden()
+    admin_key: str | None = hidden()
 
 
 @dataclass(frozen=True)
@@ -360,8 +362,8 @@ class PlayFile(Parameters):
     file_id: str | None = None
     group: str | None = None
     loop: bool | None = None
-    secret: str | None = None
-    admin_key: str | None = None
+    secret: str | None = hidden()
+    admin_key: str | None = hidden()
 
 
 @dataclass(frozen=True)
@@ -371,4 +373,4 @@ class OfFile(Parameters):
     room: Id
     file_id: str
     _: KW_ONLY
-    secret: str | None = None
+    secret: str | None = hidden()
