@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import gevent
 import pytest
@@ -39,9 +38,10 @@ def until(condition: Callable[[], object], within_s: float = 5.0, what: object =
         gevent.sleep(0.005)
 
 
-@pytest.fixture(scope="session")
-def janus(lab: Lab) -> Lab:
-    """The Janus that is asked."""
+@pytest.fixture(scope="session", params=["lab", "fixed_lab"], ids=["installed", "1.4.1"])
+def janus(request: pytest.FixtureRequest) -> Lab:
+    """The Janus that is asked: every test here asks both versions."""
+    lab: Lab = request.getfixturevalue(request.param)
     return lab
 
 
@@ -64,10 +64,3 @@ def engine() -> Iterator[Engine]:
 def peer(engine: Engine, janus: Lab) -> Callable[[str], Peer]:
     """Makes peers that reach this Janus."""
     return lambda name="peer", clip="tone:440": engine.peer(name, clip=clip, route_to=janus.address)
-
-
-@contextmanager
-def calls(handle: Facade[object], peer: Peer) -> Iterator[Peer]:
-    """A peer that goes before its handle does."""
-    with peer:
-        yield peer

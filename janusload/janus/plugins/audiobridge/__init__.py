@@ -95,7 +95,8 @@ class AudioBridge(Facade[AudioBridgeEvent]):
     listparticipants = Verb(OfRoom, key("participants", tuple[Participant, ...]))
     mute = Verb(OfParticipant, nothing)
     unmute = Verb(OfParticipant, nothing)
-    #: everybody is told; the membership ends a moment later (1.1.2), so that `join` may be refused with 491 until then
+    #: everybody is told and the PeerConnection is closed, which ends the membership a moment later; who has none stays
+    #: a member (1.4.1 always, 1.1.2 from the second kick on), whatever everybody was told
     kick = Verb(OfParticipant, nothing)
     #: 1.2.1 and later; PluginError 482 before that
     suspend = Verb(Suspend, nothing)
@@ -121,8 +122,10 @@ class AudioBridge(Facade[AudioBridgeEvent]):
     play_file = Verb(PlayFile, into(Playing))
     is_playing = Verb(OfFile, key("playing", bool))
     stop_file = Verb(OfFile, nothing)
-    #: 1.4.1, not 1.1.2; PluginError 482 where it is missing, as are the next three
-    stop_all_files = Verb(WithSecret, nothing)
+    #: 1.3.0 and later, PluginError 482 before that; tells those that had begun, though all are stopped
+    stop_all_files = Verb(WithSecret, key("file_id_list", tuple[str, ...]))
+    #: 1.4.1, not 1.1.2, which answers with PluginError 482
     listannouncements = Verb(WithSecret, key("announcements", tuple[Announcement, ...]))
+    #: RNNoise for a participant; PluginError 482 from Janus without it, such as Debian's 1.4.1
     denoise_enable = Verb(OfParticipant, nothing)
     denoise_disable = Verb(OfParticipant, nothing)
