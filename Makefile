@@ -6,10 +6,10 @@ INSTALLED := $(VENV)/.installed
 JANUSLOAD := $(VENV)/bin/janusload
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test browser check demo lock clean
+.PHONY: help setup test browser check check-statistics demo lock clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
 
 setup: $(INSTALLED)  ## everything that the tests and the demo need: .venv, and Debian's package janus
 	@$(JANUSLOAD) lab install
@@ -26,6 +26,9 @@ check: setup browser  ## lint, format, types, tests with coverage
 	$(PYTHON) -m mypy --strict -p janusload
 	$(PYTHON) -m coverage run -m pytest
 	$(PYTHON) -m coverage report
+
+check-statistics: setup  ## how right the onset is: 1,000 simulated runs of each of 21 servers (some ten minutes)
+	$(PYTHON) -m tests.analysis.check_statistics 1000 2
 
 demo: setup  ## find the knee of a private Janus; the report lands in reports/out/demo
 	$(JANUSLOAD) run scenarios/knee.toml --lab --out reports/out/demo --replace

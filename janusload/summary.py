@@ -21,6 +21,11 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def load_unit(axis: str, request: str) -> str:
+    """An axis as it follows a number: `requests/s`, `janus.create/s` where another request is asked about, `users`."""
+    return "requests/s" if axis == f"{request} per second" else axis.replace(" per second", "/s")
+
+
 class Verdict(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
@@ -114,9 +119,9 @@ class Onset(_Part):
         load_bracket: (highest load credibly below p0, lowest credibly above); an open end is None.
         latency_ms: latency at the onset (point 5 of measurement.md section 3).
         bracket_ms: the deciding quantile (p95 unless said otherwise) at both ends of the bracket.
-        load_ci95: 95 % interval of `load`; that of the latency stands with each quantile.
-        share_without_onset: share of the bootstrap's replicates of this run that have no such bracket. The intervals
-            are of the others.
+        load_ci95: 95 % interval of `load`; that of the latency stands with each quantile. Both assume only that
+            timeouts and latency do not fall with load, nothing about what lies between two steps.
+        share_without_onset: share of the bootstrap's replicates of this run that have no such bracket.
         explanation: one sentence about what the status means here and what would help.
     """
 
@@ -135,6 +140,11 @@ class Onset(_Part):
     rate_upper: Share | None = None
     load_ci95: tuple[float, float] | None = None
     share_without_onset: Share | None = None
+
+    @property
+    def unit(self) -> str:
+        """The axis as it follows a number in a sentence."""
+        return load_unit(self.axis, self.request)
 
 
 class VirtualTimeout(_Part):

@@ -8,7 +8,7 @@ import numpy as np
 
 from janusload.analysis.bootstrap import Intervals, StepSample, bootstrap
 from janusload.analysis.censored import km_quantiles
-from janusload.analysis.onset import Bracket, attempts_missing, attempts_needed, between, locate, position
+from janusload.analysis.onset import Bracket, attempts_missing, attempts_needed, between, crossing, locate
 from janusload.analysis.plan import Plan
 from janusload.analysis.quantiles import SHOWN, in_milliseconds, named
 from janusload.analysis.steps import Measured, Obstacle
@@ -112,14 +112,8 @@ def _point(
     """Latency and load where the rate crosses p0; None without a bracket."""
     if bracket.good is None or bracket.bad is None:
         return None, None
-    share = position(
-        [step.attempts for step in part],
-        [step.timeouts for step in part],
-        bracket.good,
-        bracket.bad,
-        plan.rule.p0,
-    )
-    good, bad = part[bracket.good], part[bracket.bad]
+    below, above, share = crossing([step.attempts for step in part], [step.timeouts for step in part], plan.rule)
+    good, bad = part[below], part[above]
     low, high = _quantiles(good, SHOWN, timeout_s), _quantiles(bad, SHOWN, timeout_s)
     points = [
         # Past a lower bound there is only a lower bound: so far as it reaches into the value, the value is one too.
@@ -135,7 +129,7 @@ def _spread(part: Sequence[Measured], plan: Plan, timeout_s: float) -> Intervals
 
 
 def _with_intervals(latency: Quantiles | None, spread: Intervals) -> Quantiles | None:
-    if latency is None or spread.latency_s is None:
+    if latency is None:
         return latency
     points = (latency.p50, latency.p95, latency.p99)
     return named(

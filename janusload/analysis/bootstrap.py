@@ -4,6 +4,12 @@ Stalls come in bursts, so neighbouring attempts tell nearly the same and resampl
 (Künsch 1989). Whole blocks of at least 2 T are drawn instead, from anywhere in the step, its end joined to its
 beginning (Politis and Romano 1992). A replicate is never built: a step is cut into short cells, and each replicate is
 a vector of how often each cell was drawn.
+
+Nothing was measured between two steps: an M/G/1 server's latency there is nowhere near a straight line. So a replicate
+does not say where between two neighbouring steps the rate crosses p0. Its steps below count for the lower end of the
+interval and those above for the upper end: the only assumption is that neither rate nor latency falls with load.
+Replicates without a bracket count too (the crossing is then sought among all steps): which of them have one is chance,
+and leaving the others out would make the interval short.
 """
 
 from __future__ import annotations
@@ -15,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from janusload.analysis.censored import BoolArray, FloatArray
-from janusload.analysis.onset import Rule, between, locate_all, position
+from janusload.analysis.onset import Rule, crossings, locate_all
 
 REPLICATES = 1000
 SEED = 20_261_122
@@ -41,16 +47,16 @@ class StepSample(NamedTuple):
 
 
 class Intervals(NamedTuple):
-    """95 % intervals of the replicates that have a bracket.
+    """95 % intervals of the onset.
 
     Attributes:
-        latency_s: one (low, high) per quantile; None if too few replicates have a bracket.
+        latency_s: one (low, high) per quantile.
         load: (low, high).
         without: share of replicates without a bracket.
     """
 
-    latency_s: list[tuple[float, float]] | None
-    load: tuple[float, float] | None
+    latency_s: list[tuple[float, float]]
+    load: tuple[float, float]
     without: float
 
 
@@ -74,23 +80,19 @@ def bootstrap(
         axis=1,
     )
     found = locate_all(attempts, timeouts, rule)
-    rows = np.flatnonzero((found.good >= 0) & (found.bad >= 0))
-    without = 1.0 - len(rows) / replicates
-    if len(rows) < 2:
-        return Intervals(None, None, without)
-    shares = np.array([position(attempts[r], timeouts[r], found.good[r], found.bad[r], rule.p0) for r in rows])
-    latency = np.empty((2, len(rows), len(quantiles)))
-    for side, ends in enumerate((found.good[rows], found.bad[rows])):
+    without = 1.0 - float(((found.good >= 0) & (found.bad >= 0)).mean())
+    where = crossings(attempts, timeouts, found, rule.p0)
+    rows = np.arange(replicates)
+    latency = np.empty((2, replicates, len(quantiles)))
+    for side, ends in enumerate((where.below, where.above)):
         for at in np.unique(ends):
             mine = ends == at
             weights, _, cells = drawn[at]
             latency[side, mine] = _quantiles(steps[at], cells, weights[rows[mine]], timeout_s, quantiles)
-    points = _between(latency[0], latency[1], shares[:, np.newaxis])
     loads = np.array([step.load for step in steps])
-    load = [between(loads[g], loads[k], w) for g, k, w in zip(found.good[rows], found.bad[rows], shares, strict=True)]
     return Intervals(
-        latency_s=[_interval(points[:, column]) for column in range(len(quantiles))],
-        load=_interval(np.array(load)),
+        latency_s=[_interval(latency[0, :, column], latency[1, :, column]) for column in range(len(quantiles))],
+        load=_interval(loads[where.below], loads[where.above]),
         without=without,
     )
 
@@ -118,12 +120,12 @@ def _draw(
     taken = max(length, (size - length) * 3 // 4)
     blocks = -(-taken // length)
     starts = random.integers(0, size, (replicates, blocks))
-    weights = np.zeros((replicates, size))
-    row = np.arange(replicates)[:, np.newaxis]
+    weights = np.zeros(replicates * size)
+    row = np.arange(replicates)[:, np.newaxis] * size
     for offset in range(length):
         whole = blocks if (blocks - 1) * length + offset < taken else blocks - 1  # the last block is cut short
-        np.add.at(weights, (row, (starts[:, :whole] + offset) % size), size / taken)
-    return weights, counts, cells
+        weights += np.bincount((row + (starts[:, :whole] + offset) % size).ravel(), minlength=replicates * size)
+    return weights.reshape(replicates, size) * (size / taken), counts, cells
 
 
 def _quantiles(
@@ -156,14 +158,25 @@ def _quantiles(
     return found
 
 
-def _between(low: FloatArray, high: FloatArray, share: FloatArray) -> FloatArray:
-    """`onset.between`, element by element."""
-    positive = (low > 0) & (high > 0)
-    floor = np.where(positive, low, 1.0)
-    geometric = floor * (np.where(positive, high, 1.0) / floor) ** share
-    return np.where(positive, geometric, low + (high - low) * share)
+def _interval(below: FloatArray, above: FloatArray) -> tuple[float, float]:
+    return float(np.quantile(below, 0.025)), float(np.quantile(above, 0.975))
 
 
-def _interval(values: FloatArray) -> tuple[float, float]:
-    low, high = np.quantile(values, (0.025, 0.975))
-    return float(low), float(high)
+def ratio_interval(
+    base: StepSample, new: StepSample, timeout_s: float, quantile: float, replicates: int = REPLICATES
+) -> tuple[tuple[float, float], float, tuple[float, float]]:
+    """One latency quantile of two steps of different runs.
+
+    Returns:
+        The quantile of each in seconds (T where the curve stays above), their ratio new over base, and the 95 %
+        interval of that ratio.
+    """
+    random = np.random.default_rng(SEED)
+    found = []
+    for step in (base, new):
+        weights, counts, cells = _draw(random, _cells(step.due_ns, timeout_s), replicates)
+        weights = np.vstack((np.ones(len(counts)), weights))
+        found.append(np.maximum(1e-9, _quantiles(step, cells, weights, timeout_s, (quantile,))[:, 0]))
+    ratios = found[1] / found[0]
+    low, high = np.quantile(ratios[1:], (0.025, 0.975))
+    return (float(found[0][0]), float(found[1][0])), float(ratios[0]), (float(low), float(high))

@@ -7,18 +7,20 @@ request.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from janusload.analysis.answer import nothing_measured, onset_of, refused
 from janusload.analysis.attempts import Attempts, attempts_of, under_test
+from janusload.analysis.bootstrap import StepSample
 from janusload.analysis.censored import one_sided_z, wilson_bounds
 from janusload.analysis.failure import Evidence, failure_of
 from janusload.analysis.frames import Frames, read_frames
 from janusload.analysis.generator import generator_of
 from janusload.analysis.headline import headline
-from janusload.analysis.media import flow_of, media_of
+from janusload.analysis.media import Flow, flow_of, media_of
 from janusload.analysis.memory import memory_of
 from janusload.analysis.onset import locate
 from janusload.analysis.plan import Plan, part, plan_of
@@ -26,10 +28,10 @@ from janusload.analysis.prevailing import by_latency
 from janusload.analysis.recordings import recordings_of
 from janusload.analysis.requests import requests_of
 from janusload.analysis.server import cpu_limit_percent, log_of, server_of
-from janusload.analysis.steps import Measured, Obstacle, Surroundings, as_steps, measure, taking_part
+from janusload.analysis.steps import Measured, Obstacle, Surroundings, as_steps, asked_instead, measure, taking_part
 from janusload.analysis.sweep import sweep_of
 from janusload.analysis.timeline import axis_of, timeline_of
-from janusload.analysis.windows import bins_of_equal_count, windows_of
+from janusload.analysis.windows import bins_of_equal_count, step_at, windows_of
 from janusload.records import MarkerKind, Source
 from janusload.run_folder import RunFolder
 from janusload.summary import Failure, Leaks, Onset, OnsetStatus, RunFacts, Summary, Verdict
@@ -37,24 +39,75 @@ from janusload.summary import Failure, Leaks, Onset, OnsetStatus, RunFacts, Summ
 _DEFAULT_TIMEOUT_S = 5.0  # only named where neither meta nor any record says what T was
 
 
-def summarize(folder: RunFolder) -> Summary:
-    """Analyse a run.
+@dataclass(frozen=True)
+class _Seen:
+    """A run as it was read and cut into steps.
+
+    Attributes:
+        attempts: those that the onset is about.
+        begin_ns, last_ns: t = 0 of the run and the last moment that it recorded.
+        measured, taken, stopped: as of `steps.measure` and `steps.taking_part`.
+    """
+
+    meta: Mapping[str, Any]
+    plan: Plan
+    frames: Frames
+    attempts: Attempts
+    timeout_s: float
+    begin_ns: int
+    last_ns: int
+    flow: Flow | None
+    measured: list[Measured]
+    taken: list[Measured]
+    stopped: Measured | None
+
+
+def _see(folder: RunFolder, request: str | None) -> _Seen:
+    meta = folder.read_meta()
+    plan = plan_of(meta)
+    frames = read_frames(folder)
+    load, ramp = bins_of_equal_count(under_test(frames["request"], plan.request), frames["marker"])
+    begin_ns, last_ns = _extent(frames, plan)
+    timeout_s = plan.timeout_s or max(load.timeouts_s, default=_DEFAULT_TIMEOUT_S)
+    flow = flow_of(frames["media"])
+    connects = attempts_of(frames["request"], "ws.connect", Source.ARRIVALS)
+    around = Surroundings(frames["health"], frames["server"], connects, flow)
+    windows = ramp or windows_of(frames["marker"], plan.settling_s(timeout_s), load)
+    attempts, measured = load, measure(windows, load, plan, timeout_s, around)
+    if request is not None and request != plan.request:
+        attempts = under_test(frames["request"], request)
+        if ramp:
+            attempts = replace(attempts, step=step_at(windows, attempts.due_ns))
+        timeout_s = max(attempts.timeouts_s, default=timeout_s)
+        plan = plan._replace(request=request)
+        measured = asked_instead(measured, measure(windows, attempts, plan, timeout_s, around))
+    taken, stopped = taking_part(measured)
+    return _Seen(meta, plan, frames, attempts, timeout_s, begin_ns, last_ns, flow, measured, taken, stopped)
+
+
+def counted_steps(folder: RunFolder) -> list[StepSample]:
+    """The attempts of the steps that count, in the order of load: what a comparison resamples.
 
     Raises:
         RunFolderError: `meta.json` cannot be read.
     """
-    meta = folder.read_meta()
-    plan = plan_of(meta)
-    frames = read_frames(folder)
-    attempts, ramp = bins_of_equal_count(under_test(frames["request"], plan.request), frames["marker"])
-    begin_ns, last_ns = _extent(frames, plan)
-    timeout_s = plan.timeout_s or max(attempts.timeouts_s, default=_DEFAULT_TIMEOUT_S)
-    flow = flow_of(frames["media"])
-    connects = attempts_of(frames["request"], "ws.connect", Source.ARRIVALS)
-    around = Surroundings(frames["health"], frames["server"], connects, flow)
-    windows = ramp or windows_of(frames["marker"], plan.settling_s(timeout_s), attempts)
-    measured = measure(windows, attempts, plan, timeout_s, around)
-    taken, stopped = taking_part(measured)
+    return [StepSample(step.achieved, step.due_ns, step.wait_s, step.timed_out) for step in _see(folder, None).taken]
+
+
+def summarize(folder: RunFolder, request: str | None = None) -> Summary:
+    """Analyse a run.
+
+    Args:
+        request: another request than the run was about, as in `audiobridge.join`: at which load (of the same steps)
+            and latency does that one begin timing out?
+
+    Raises:
+        RunFolderError: `meta.json` cannot be read.
+    """
+    seen = _see(folder, request)
+    meta, plan, frames, attempts, timeout_s = seen.meta, seen.plan, seen.frames, seen.attempts, seen.timeout_s
+    begin_ns, last_ns, flow = seen.begin_ns, seen.last_ns, seen.flow
+    measured, taken, stopped = seen.measured, seen.taken, seen.stopped
     onset = _onset(attempts, measured, taken, stopped, plan, timeout_s, len(part(meta, "analysis").get("steps") or []))
     answered = len(attempts.timeouts_s) == 1 and bool(taken)
     failure = _failure(frames, attempts, taken, stopped, plan, timeout_s, (begin_ns, last_ns), meta)

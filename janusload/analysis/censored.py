@@ -82,20 +82,29 @@ def one_sided_z(alpha: float) -> float:
     return NormalDist().inv_cdf(1.0 - alpha)
 
 
-def isotonic(values: ArrayLike, weights: ArrayLike) -> FloatArray:
-    """The non-decreasing fit nearest to `values` (pool adjacent violators, Ayer et al. 1955).
+def isotonic(values: FloatArray, weights: FloatArray, first: NDArray[np.int64], last: NDArray[np.int64]) -> FloatArray:
+    """The non-decreasing fit nearest to entries first..last of each row, as pooling adjacent violators finds it.
+
+    It is written as the max-min formula (Barlow et al. 1972), which takes all rows at once.
 
     Args:
-        values: shape (m,).
-        weights: shape (m,), positive.
+        values, weights: shape (r, m), weights positive.
+        first, last: shape (r,), which entries of each row to fit.
+
+    Returns:
+        Shape (r, m); what lies outside first..last means nothing.
     """
-    blocks: list[tuple[float, float, int]] = []  # mean, weight, length
-    for value, weight in zip(np.asarray(values, float).tolist(), np.asarray(weights, float).tolist(), strict=True):
-        mean, mass, length = value, weight, 1
-        while blocks and blocks[-1][0] >= mean:
-            before, before_mass, before_length = blocks.pop()
-            mean = (before * before_mass + mean * mass) / (before_mass + mass)
-            mass += before_mass
-            length += before_length
-        blocks.append((mean, mass, length))
-    return np.repeat([block[0] for block in blocks], [block[2] for block in blocks])
+    rows, size = values.shape
+    nothing = np.zeros((rows, 1))
+    mass = np.hstack((nothing, np.cumsum(weights, axis=1)))
+    total = np.hstack((nothing, np.cumsum(weights * values, axis=1)))
+    at = np.arange(size)
+    begin, end = at[np.newaxis, :, np.newaxis], at[np.newaxis, np.newaxis, :]
+    some = begin <= end
+    # means[r, a, b] is the mean of a..b, and then means[r, a, i] the least of those with b >= i
+    means = total[:, np.newaxis, 1:] - total[:, :-1, np.newaxis]
+    means /= np.where(some, mass[:, np.newaxis, 1:] - mass[:, :-1, np.newaxis], 1.0)
+    means = np.where(some & (end <= last[:, np.newaxis, np.newaxis]), means, np.inf)
+    means = np.minimum.accumulate(means[:, :, ::-1], axis=2)[:, :, ::-1]
+    means = np.where(some & (begin >= first[:, np.newaxis, np.newaxis]), means, -np.inf)
+    return np.asarray(means.max(axis=1))

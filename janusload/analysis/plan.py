@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from janusload.analysis.onset import Rule
+from janusload.summary import load_unit
 
 DEFAULT_REQUEST = "janus.create"
 _LEAST_SETTLE_S = 5.0
@@ -19,7 +20,7 @@ class Plan(NamedTuple):
         axis: what load counts, as in `janus.create per second`.
         timeout_s: T; None if meta does not say (the records do).
         settle_s: what to drop at the beginning of a step; None for the default that follows from T.
-        rule: p0, quantile and alpha.
+        rule: p0, quantile, and the errors allowed.
         begin_ns: t = 0 of the run on the monotonic clock; None if meta does not say.
         completed: whether the run came to its own end.
         end: how it ended, in meta's words; empty if it never said.
@@ -42,9 +43,7 @@ class Plan(NamedTuple):
     @property
     def unit(self) -> str:
         """The axis as it follows a number in a sentence."""
-        if self.axis == f"{self.request} per second":
-            return "requests/s"
-        return self.axis.replace(" per second", "/s")
+        return load_unit(self.axis, self.request)
 
     def settling_s(self, timeout_s: float) -> float:
         return max(timeout_s, _LEAST_SETTLE_S) if self.settle_s is None else self.settle_s
@@ -66,6 +65,8 @@ def plan_of(meta: Mapping[str, Any]) -> Plan:
             p0=_number(analysis, "p0") or default.p0,
             quantile=_number(analysis, "quantile") or default.quantile,
             alpha=_number(analysis, "alpha") or default.alpha,
+            own=_number(analysis, "own") or default.own,
+            family=_number(analysis, "family") or default.family,
         ),
         begin_ns=begin if isinstance(begin, int) else None,
         completed=end == "completed",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -193,6 +193,27 @@ def _mean_between(server: pd.DataFrame, window: Window) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
+def asked_instead(load: list[Measured], asked: list[Measured]) -> list[Measured]:
+    """The steps of another request at the load of those under test, which also say whether a step counts.
+
+    Args:
+        load, asked: of the same windows, both in the order of offered load.
+    """
+    return [
+        replace(of, achieved=step.achieved)
+        if step.obstacle in (None, Obstacle.EMPTY)
+        else replace(of, achieved=step.achieved, obstacle=step.obstacle, words=step.words)
+        for step, of in zip(load, (_without_blame(each) for each in asked), strict=True)
+    ]
+
+
+def _without_blame(step: Measured) -> Measured:
+    """A request of closed-loop users is not offered at any rate: only that none of it was judged leaves a step out."""
+    empty = step.window.counted_s <= 0 or not step.attempts
+    words = step.words if step.obstacle is Obstacle.EMPTY else "no attempt in it can be judged"
+    return replace(step, obstacle=Obstacle.EMPTY if empty else None, words=words if empty else "")
+
+
 def taking_part(measured: list[Measured]) -> tuple[list[Measured], Measured | None]:
     """The steps that the onset rests on, and the step at which the analysis had to stop (None if it had not)."""
     part: list[Measured] = []
@@ -211,7 +232,6 @@ def as_steps(measured: list[Measured], part: list[Measured], rule: Rule, begin_n
         part: the steps that take part in the onset.
         begin_ns: t = 0 of the run.
     """
-    z_lower = one_sided_z(rule.alpha / max(1, len(part)))
     taken = {step.window.step for step in part}
     steps = []
     for step in sorted(measured, key=lambda step: step.window.begin_ns):
@@ -225,7 +245,7 @@ def as_steps(measured: list[Measured], part: list[Measured], rule: Rule, begin_n
                 begin_s=(step.window.begin_ns - begin_ns) / 1e9,
                 settled_s=(min(step.window.settled_ns, step.window.end_ns) - begin_ns) / 1e9,
                 end_s=(step.window.end_ns - begin_ns) / 1e9,
-                rate=_rate(step, z_lower, one_sided_z(rule.alpha)),
+                rate=_rate(step, rule),
                 latency_ms=latency_ms(step.wait_s, step.timed_out, timeout_s),
                 outcomes=step.outcomes,
                 participants=step.participants,
@@ -237,9 +257,9 @@ def as_steps(measured: list[Measured], part: list[Measured], rule: Rule, begin_n
     return steps
 
 
-def _rate(step: Measured, z_lower: float, z_upper: float) -> Rate:
-    lower, _ = wilson_bounds(step.timeouts, step.attempts, z_lower)
-    _, upper = wilson_bounds(step.timeouts, step.attempts, z_upper)
+def _rate(step: Measured, rule: Rule) -> Rate:
+    lower, _ = wilson_bounds(step.timeouts, step.attempts, one_sided_z(rule.own))
+    _, upper = wilson_bounds(step.timeouts, step.attempts, one_sided_z(rule.alpha))
     return Rate(
         timeouts=step.timeouts,
         attempts=step.attempts,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from janusload.analysis.attempts import Attempts
 from janusload.records import MarkerKind
@@ -96,3 +97,12 @@ def bins_of_equal_count(attempts: Attempts, marker: pd.DataFrame) -> tuple[Attem
         offered = made / max(1e-9, (end_ns - begin_ns) / 1e9)
         windows.append(Window(at, offered, begin_ns, begin_ns, max(end_ns, begin_ns + 1), None))
     return replace(attempts, step=step), windows
+
+
+def step_at(windows: list[Window], moments_ns: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The step of each moment, -1 outside; windows in the order of time, as they came from `bins_of_equal_count`."""
+    begins = np.array([window.begin_ns for window in windows], np.int64)
+    ends = np.array([window.end_ns for window in windows], np.int64)
+    at = np.searchsorted(begins, moments_ns, side="right") - 1
+    inside = (at >= 0) & (moments_ns < ends[at])
+    return np.where(inside, np.array([window.step for window in windows], np.int32)[at], np.int32(-1))

@@ -28,10 +28,15 @@ def write(summary: Summary, folder: Path) -> list[Path]:
     Raises:
         RunFolderError: the folder cannot be written, or its disk is full.
     """
-    return [_replace(folder / name, render(summary)) for name, render in _FILES.items()]
+    return [replace_file(folder / name, render(summary)) for name, render in _FILES.items()]
 
 
-def _replace(path: Path, text: str) -> Path:
+def replace_file(path: Path, text: str) -> Path:
+    """Write a whole file so that a reader sees the old one or the new one.
+
+    Raises:
+        RunFolderError: it cannot be written.
+    """
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_text(text, encoding="utf-8", newline="\n")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from janusload.report import storage_tables, tables, wording
-from janusload.report.charts import figures
+from janusload.report.charts import Figure, figures
 from janusload.report.first_screen import first_screen
 from janusload.summary import Summary
 
@@ -27,27 +28,34 @@ _PAGE = Path(__file__).with_name("page")
 
 
 def render(summary: Summary) -> str:
-    """The whole page as text."""
-    run = summary.run
+    """report.html as text."""
+    return page(
+        "report.html",
+        figures(summary),
+        summary=summary,
+        run=summary.run,
+        screen=first_screen(summary),
+        steps=tables.steps(summary),
+        requests=tables.requests(summary),
+        parts=_parts(summary),
+        facts=_facts(summary),
+    )
+
+
+def page(template: str, drawn: Sequence[Figure], **values: Any) -> str:
+    """A whole page as text: a template of page/, with its charts, style and scripts."""
     bundle, script = _bundle(), _file("report.js")
-    drawn = figures(summary)
     return (
         _environment()
-        .get_template("report.html")
+        .get_template(template)
         .render(
-            summary=summary,
-            run=run,
-            screen=first_screen(summary),
             figures=drawn,
             specs={p.name: _json(p.spec) for figure in drawn for p in figure.panels},
-            steps=tables.steps(summary),
-            requests=tables.requests(summary),
-            parts=_parts(summary),
-            facts=_facts(summary),
             style=_file("report.css"),
             bundle=bundle if drawn else Markup(""),
             script=script if drawn else Markup(""),
             script_sources=f"{_hash(bundle)} {_hash(script)}",
+            **values,
         )
     )
 

@@ -18,28 +18,28 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 
 def render(summary: Summary) -> str:
     screen = first_screen(summary)
-    lines = [f"**{screen.verdict}** · {_text(screen.headline)}", ""]
+    lines = [f"**{screen.verdict}** · {plain(screen.headline)}", ""]
     if screen.reason:
-        lines += [f"Inconclusive because: {_text(screen.reason)}", ""]
+        lines += [f"Inconclusive because: {plain(screen.reason)}", ""]
     for limit in screen.limits[:_MAX_LIMITS]:
-        lines.append(f"- {limit.sign} {limit.word}: {_text(limit.name)} {_text(limit.limit)}, was {_text(limit.value)}")
+        lines.append(f"- {limit.sign} {limit.word}: {plain(limit.name)} {plain(limit.limit)}, was {plain(limit.value)}")
     if len(screen.limits) > _MAX_LIMITS:
         lines.append(f"- … and {len(screen.limits) - _MAX_LIMITS} more limits in report.html")
     if screen.limits:
         lines.append("")
     if screen.failure:
-        lines += [_text(screen.failure), ""]
-    lines += [" · ".join(_text(fact) for fact in screen.context), ""]
+        lines += [plain(screen.failure), ""]
+    lines += [" · ".join(plain(fact) for fact in screen.context), ""]
     if summary.steps:
         lines += _steps(summary, MAX_LINES - len(lines) - 2)
-    lines.append(" · ".join(_text(fact) for fact in [screen.name, *screen.facts]))
+    lines.append(" · ".join(plain(fact) for fact in [screen.name, *screen.facts]))
     return "\n".join(lines) + "\n"
 
 
 def _steps(summary: Summary, room: int) -> list[str]:
     shown = tables.nearest(summary.steps, summary.onset.load_bracket, min(_MAX_STEPS, max(1, room - 3)))
     lines = [
-        f"| {_text(wording.load_unit(summary.onset))} | timeouts | p50 | p95 | p99 |",
+        f"| {plain(summary.onset.unit)} | timeouts | p50 | p95 | p99 |",
         "|---:|---:|---:|---:|---:|",
     ]
     latencies = tables.latencies(summary).rows
@@ -49,7 +49,7 @@ def _steps(summary: Summary, room: int) -> list[str]:
     return [*lines, ""]
 
 
-def _text(text: str) -> str:
+def plain(text: str) -> str:
     """Text from outside as plain words: no markup, no HTML, one line."""
     escaped = _SPECIAL.sub(r"\\\1", wording.one_line(text))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -25,7 +25,7 @@ def rates(summary: Summary) -> Table:
     p0 = wording.percent(summary.onset.p0)
     return Table(
         [
-            f"achieved, {wording.load_unit(summary.onset)}",
+            f"achieved, {summary.onset.unit}",
             "attempts",
             "timeouts",
             "rate",
@@ -49,6 +49,11 @@ def rates(summary: Summary) -> Table:
     )
 
 
+def timed_out(step: Step) -> str:
+    """`240: 81 of 2,400 timed out`."""
+    return f"{wording.number(step.achieved)}: {step.rate.timeouts:,} of {step.rate.attempts:,} timed out"
+
+
 def proves(step: Step, p0: float) -> str:
     """What the bounds of a step say about p0, in words."""
     if not step.counted:
@@ -60,7 +65,7 @@ def proves(step: Step, p0: float) -> str:
 
 def latencies(summary: Summary) -> Table:
     return Table(
-        [f"achieved, {wording.load_unit(summary.onset)}", "p50", "p95", "p99"],
+        [f"achieved, {summary.onset.unit}", "p50", "p95", "p99"],
         [[wording.number(s.achieved), *_quantiles(s.latency_ms)] for s in summary.steps],
     )
 

@@ -100,7 +100,7 @@ class EndScreen:
     def _steps(self, room: int) -> Table:
         onset = self.summary.onset
         table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
-        for head in (wording.one_line(wording.load_unit(onset), 24), "timeouts", "p50", "p95", "p99", ""):
+        for head in (wording.one_line(onset.unit, 24), "timeouts", "p50", "p95", "p99", ""):
             table.add_column(Text(head), justify="right" if head else "left", no_wrap=True)
         latencies = tables.latencies(self.summary).rows
         bracket = onset.load_bracket or (None, None)

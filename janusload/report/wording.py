@@ -121,11 +121,6 @@ def request(name: str) -> str:
     return name.removeprefix("janus.")
 
 
-def load_unit(onset: Onset) -> str:
-    """What stands behind a load: `requests/s`, or the axis' own words."""
-    return "requests/s" if onset.axis.endswith("per second") else onset.axis
-
-
 def failure(kind: FailureKind, plugin: str | None = None) -> str:
     if kind is FailureKind.PLUGIN_STUCK and plugin:
         return f"the plugin {plugin} is stuck"
@@ -135,7 +130,7 @@ def failure(kind: FailureKind, plugin: str | None = None) -> str:
 def onset_in_short(onset: Onset) -> str:
     """The onset in a few words, for a badge: `240–300 requests/s`."""
     low, high = onset.load_bracket or (None, None)
-    unit = load_unit(onset)
+    unit = onset.unit
     between = _between(low, high, unit)
     match onset.status:
         case OnsetStatus.FOUND:
@@ -162,7 +157,7 @@ def onset_finding(onset: Onset) -> str:
     """The onset as the title of a chart: a finding."""
     name = request(onset.request)
     low, high = onset.load_bracket or (None, None)
-    unit = load_unit(onset)
+    unit = onset.unit
     between = (
         f"between {number(low)} and {number(high)} {unit}"
         if low is not None and high is not None

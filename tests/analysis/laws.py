@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from scipy.signal import lfilter
+from scipy.special import ndtr
 
 from janusload.analysis.onset import Rule
 from janusload.analysis.plan import Plan
@@ -20,6 +22,19 @@ T_S = 2.0
 PLAN = Plan("janus.create", "janus.create per second", T_S, 0.0, Rule(), 0, True, "completed")
 STEPS = 12
 STEP_S = 12.0
+_FAST_MU, _FAST_SIGMA = float(np.log(0.03)), 0.4
+
+
+def tied_scores(due_s: np.ndarray, memory_s: float, random: np.random.Generator) -> np.ndarray:
+    """Standard normal scores whose correlation falls by e within `memory_s`; shape as `due_s`, equal distances."""
+    keep = float(np.exp(-(due_s[1] - due_s[0]) / memory_s))
+    noise = random.normal(size=len(due_s)) * np.sqrt(1 - keep * keep)
+    noise[0] = random.normal()
+    return np.asarray(lfilter([1.0], [1.0, -keep], noise))
+
+
+def _fast_quantile_s(quantile: float, background: float) -> float:
+    return float(np.exp(_FAST_MU + _FAST_SIGMA * NormalDist().inv_cdf(quantile / (1 - background))))
 
 
 @dataclass(frozen=True)
@@ -36,8 +51,9 @@ class Law(ABC):
     def first_bad(self) -> int | None:
         """The first step (loads are 1 to 12 times a unit) whose true timeout rate exceeds p0; None without one."""
 
-    def onset_latency_s(self, _quantile: float) -> float | None:
-        """The true latency quantile at the load where the timeout rate is p0; None if it jumps there."""
+    def onset_latency_s(self, _quantile: float) -> tuple[float, float] | None:
+        """The true latency quantile where the timeout rate crosses p0, from below and from above (twice the same if
+        it does not jump there), at most T; None without an onset."""
         return None
 
     def steps(self, samples: int, random: np.random.Generator) -> list[Measured]:
@@ -89,9 +105,20 @@ class Lognormal(Law):
     def first_bad(self) -> int:
         return int(np.floor(self.onset_load()))
 
-    def onset_latency_s(self, quantile: float) -> float:
+    def onset_latency_s(self, quantile: float) -> tuple[float, float]:
         z = NormalDist().inv_cdf(quantile / (1 - self.background))
-        return float(np.exp(self._mu(self.onset_load()) + z * self.sigma))
+        truth = float(np.exp(self._mu(self.onset_load()) + z * self.sigma))
+        return truth, truth
+
+
+@dataclass(frozen=True)
+class Remembering(Lognormal):
+    """As `Lognormal`, but neighbouring requests fare alike: normal scores that an autoregression ties together."""
+
+    memory_s: float = 0.4
+
+    def service_s(self, load: float, due_s: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        return np.exp(self._mu(load) + self.sigma * tied_scores(due_s, self.memory_s, random))
 
 
 @dataclass(frozen=True)
@@ -109,20 +136,17 @@ class Queue(Law):
         if load >= self.capacity:
             excess = load / self.capacity - 1.0
             return 0.5 + due_s * excess * 4 + random.exponential(self.mean_s, len(due_s))
-        # exponential by its normal scores, which an autoregression ties to those before
-        keep = np.exp(-(due_s[1] - due_s[0]) / self.memory_s)
-        noise = random.normal(size=len(due_s)) * np.sqrt(1 - keep * keep)
-        noise[0] = random.normal()
-        scores = np.empty(len(due_s))
-        state = 0.0
-        for at, each in enumerate(noise.tolist()):
-            state = keep * state + each
-            scores[at] = state
-        below = np.vectorize(NormalDist().cdf)(scores)
+        scores = tied_scores(due_s, self.memory_s, random)
+        below = ndtr(scores)
         return -np.log1p(-below) * self.mean_s / (1.0 - load / self.capacity)
 
     def first_bad(self) -> int:
         return int(self.capacity)
+
+    def onset_latency_s(self, quantile: float) -> tuple[float, float]:
+        own = (PLAN.rule.p0 - self.background) / (1 - self.background)
+        truth = T_S * float(np.log(1 - quantile / (1 - self.background)) / np.log(own))
+        return truth, truth
 
 
 @dataclass(frozen=True)
@@ -133,12 +157,15 @@ class Bimodal(Law):
     share: float = 0.06
 
     def service_s(self, load: float, due_s: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        fast = random.lognormal(np.log(0.03), 0.4, len(due_s))
+        fast = random.lognormal(_FAST_MU, _FAST_SIGMA, len(due_s))
         slow = (random.random(len(due_s)) < self.share) & (load > self.onset_step)
         return np.where(slow, 3.0, fast)
 
     def first_bad(self) -> int:
         return self.onset_step
+
+    def onset_latency_s(self, quantile: float) -> tuple[float, float]:
+        return _fast_quantile_s(quantile, self.background), T_S
 
 
 @dataclass(frozen=True)
@@ -150,7 +177,7 @@ class Bursts(Law):
     lasts_s: float = 2.6
 
     def service_s(self, load: float, due_s: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        fast = random.lognormal(np.log(0.03), 0.4, len(due_s))
+        fast = random.lognormal(_FAST_MU, _FAST_SIGMA, len(due_s))
         if load <= self.onset_step:
             return fast
         into_s = (due_s + random.uniform(0, self.every_s)) % self.every_s
@@ -159,13 +186,17 @@ class Bursts(Law):
     def first_bad(self) -> int:
         return self.onset_step
 
+    def onset_latency_s(self, quantile: float) -> tuple[float, float]:
+        above = self.lasts_s - (1 - quantile) * self.every_s  # standing still alone
+        return _fast_quantile_s(quantile, self.background), min(T_S, above)
+
 
 @dataclass(frozen=True)
 class Flat(Law):
     """No onset at any load, whatever the background."""
 
     def service_s(self, load: float, due_s: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        return random.lognormal(np.log(0.03), 0.4, len(due_s))
+        return random.lognormal(_FAST_MU, _FAST_SIGMA, len(due_s))
 
     def first_bad(self) -> None:
         return None

@@ -120,7 +120,8 @@ def test_z_agrees_with_scipy(alpha: float) -> None:
 @settings(max_examples=150, deadline=None)
 def test_isotonic_agrees_with_scipy(sample: tuple[np.ndarray, np.ndarray]) -> None:
     values, weights = sample
-    fit = isotonic(values, weights)
+    last = np.array([len(values) - 1])
+    fit = isotonic(values[np.newaxis], weights[np.newaxis], np.array([0]), last)[0]
     assert fit == pytest.approx(isotonic_regression(values, weights=weights).x, abs=1e-9)
     assert np.all(np.diff(fit) >= 0)
     assert np.average(fit, weights=weights) == pytest.approx(np.average(values, weights=weights))

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import isotonic_regression
 
 from janusload.analysis.censored import wilson_bounds
-from janusload.analysis.onset import Rule, attempts_missing, attempts_needed, between, locate, position
+from janusload.analysis.onset import Rule, attempts_missing, attempts_needed, between, crossing, locate
 
 RULE = Rule()
 
@@ -38,9 +39,16 @@ def test_a_plain_knee() -> None:
 
 
 def test_one_bad_step_that_its_successor_takes_back() -> None:
-    """15 of 600 alone is credibly above 1 %, together with 0 of 6000 it is not."""
-    assert locate([600, 600, 6000], [0, 18, 0], RULE).bad is None
-    assert locate([600, 600], [0, 18], RULE).bad == 1
+    """20 of 600 alone is credibly above 1 %, together with 0 of 6000 it is not."""
+    assert locate([600, 600, 6000], [0, 20, 0], RULE).bad is None
+    assert locate([600, 600], [0, 20], RULE).bad == 1
+
+
+def test_a_step_needs_its_successor_and_the_successor_needs_it() -> None:
+    """12 of 600 are credible with 30 of 600 behind them, 6 of 600 are not whatever follows."""
+    assert locate([600] * 4, [0, 12, 30, 90], RULE).bad == 1
+    assert locate([600] * 4, [0, 12, 0, 90], RULE).bad == 3
+    assert locate([600] * 4, [0, 6, 90, 90], RULE).bad == 2
 
 
 def test_the_last_step_uses_its_own_bound_and_is_unconfirmed() -> None:
@@ -67,15 +75,15 @@ def test_no_steps_at_all() -> None:
 def test_k_and_g_are_what_the_definition_says(steps: list[tuple[int, int]]) -> None:
     """Point 3 and 4 once more, word by word and without numpy's help."""
     n, x = [n for n, _ in steps], [x for _, x in steps]
-    z_k, z_g = NormalDist().inv_cdf(1 - 0.05 / len(n)), NormalDist().inv_cdf(0.95)
+    z_k, z_own, z_g = (NormalDist().inv_cdf(1 - error) for error in (0.002 / len(n), 0.1, 0.05))
 
-    def lcb(hits: int, trials: int) -> float:
-        return float(wilson_bounds(hits, trials, z_k)[0])
+    def lcb(hits: int, trials: int, z: float) -> float:
+        return float(wilson_bounds(hits, trials, z)[0])
 
     bad = None
     for k in range(len(n)):
-        pooled = lcb(x[k] + x[k + 1], n[k] + n[k + 1]) if k + 1 < len(n) else lcb(x[k], n[k])
-        if lcb(x[k], n[k]) > 0.01 and pooled > 0.01:
+        pooled = lcb(x[k] + x[k + 1], n[k] + n[k + 1], z_k) if k + 1 < len(n) else lcb(x[k], n[k], z_k)
+        if lcb(x[k], n[k], z_own) > 0.01 and pooled > 0.01:
             bad = k
             break
     good = None
@@ -88,19 +96,35 @@ def test_k_and_g_are_what_the_definition_says(steps: list[tuple[int, int]]) -> N
 
 
 @given(counts)
-@settings(max_examples=100, deadline=None)
-def test_position_lies_inside_the_bracket(steps: list[tuple[int, int]]) -> None:
+@settings(max_examples=200, deadline=None)
+def test_the_crossing_lies_between_neighbours_inside_the_bracket(steps: list[tuple[int, int]]) -> None:
+    """Against the textbook's pooling of adjacent violators, of what lies in the bracket."""
     n, x = [n for n, _ in steps], [x for _, x in steps]
     found = locate(n, x, RULE)
+    below, above, share = crossing(n, x, RULE)
+    assert 0.0 <= share <= 1.0
     if found.good is not None and found.bad is not None:
-        assert 0.0 <= position(n, x, found.good, found.bad, RULE.p0) <= 1.0
+        assert found.good <= below == above - 1 < found.bad
+        inside = slice(found.good, found.bad + 1)
+        rates = (np.array(x)[inside] + 0.5) / (np.array(n)[inside] + 1)
+        fit = isotonic_regression(rates, weights=np.array(n, float)[inside]).x
+        assert fit[below - found.good] <= 0.01 + 1e-9 and fit[above - found.good] > 0.01 - 1e-9
 
 
-def test_position_follows_the_rate() -> None:
+def test_the_crossing_follows_the_rate() -> None:
     """The lower the rate at K, the nearer to K it crosses p0."""
-    places = [position([600] * 3, [0, 0, x], 1, 2, 0.01) for x in (15, 40, 200, 600)]
+    found = [crossing([600] * 3, [0, 0, x], RULE) for x in (20, 40, 200, 600)]
+    assert {each[:2] for each in found} == {(1, 2)}
+    places = [share for _, _, share in found]
     assert places == sorted(places, reverse=True)
     assert 0.1 < places[-1] < places[0] < 1.0
+
+
+def test_a_background_does_not_draw_the_crossing_down() -> None:
+    """Only the second step is proven good, but the rate rises between the last two."""
+    counts = [3, 1, 3, 4, 2, 3, 60]
+    assert locate([600] * 7, counts, RULE).good == 1
+    assert crossing([600] * 7, counts, RULE)[:2] == (5, 6)
 
 
 @given(st.floats(1e-3, 1e5), st.floats(1e-3, 1e5), st.floats(0, 1))

@@ -11,40 +11,50 @@ from janusload.analysis import summarize
 from janusload.analysis.bootstrap import StepSample, bootstrap
 from janusload.analysis.onset import Rule
 from janusload.summary import OnsetStatus
-from tests.analysis.check_statistics import LAWS, main, score
+from tests.analysis import check_statistics
+from tests.analysis.check_statistics import LAWS, score
 from tests.analysis.laws import T_S, Bursts, Lognormal
 from tests.analysis.simulated import Simulated, knee
 
-RUNS = 100
+RUNS = 300
+SEED = 3
+
+#: no rule could: at 600 samples the step above the first bad one (2.3 %) is told from 1 % in 88 % of runs only
+TOO_SLOW = "slow growth, late in step"
+WITH_ONSET = [name for name, law in LAWS.items() if law.first_bad() is not None]
 
 
-@pytest.mark.parametrize("name", [name for name, law in LAWS.items() if law.first_bad() is not None])
+@pytest.mark.parametrize("name", WITH_ONSET)
 def test_the_right_step(name: str) -> None:
-    found = score(LAWS[name], RUNS, intervals=False)
-    slow = name == "lognormal, slow growth"  # its rate only creeps across p0: no rule could tell to a step
-    assert found.within_one >= (0.9 if slow else 0.97) * RUNS
-    assert found.false <= (0.07 if slow else 0.01) * RUNS
+    found = score(LAWS[name], RUNS, SEED, intervals=False)
+    assert found.within_one >= (0.8 if name == TOO_SLOW else 0.97) * RUNS
+    assert found.false <= 0.01 * RUNS
+    # where the step below the onset is a hair under p0 it is taken for bad now and then, else hardly ever; and bounds
+    # that take neighbouring requests for independent promise a little too much where they are not
+    near = "early" in name or "autocorrelated" in name or name == "lognormal, 0.5 % lost"
+    assert found.early <= (0.08 if near else 0.015) * RUNS
     # a background of half of p0 leaves the steps below unproven at this number of samples, and says so
     allowed = {OnsetStatus.FOUND} | ({OnsetStatus.LOWER_UNPROVEN} if "0.5 %" in name else set())
     assert set(found.statuses) <= allowed
 
 
-@pytest.mark.parametrize("name", ["flat", "flat, 0.1 % lost", "flat, 0.5 % lost"])
+def test_more_samples_tell_even_slow_growth() -> None:
+    found = score(LAWS[TOO_SLOW], 200, SEED, intervals=False, samples=1500)
+    assert found.within_one >= 0.97 * 200
+
+
+@pytest.mark.parametrize("name", ["flat", "flat, 0.1 % lost", "flat, 0.5 % lost", "flat, 1 % lost (p0 itself)"])
 def test_no_false_onset(name: str) -> None:
-    found = score(LAWS[name], 400)
-    assert found.false <= 4
-    assert set(found.statuses) <= {OnsetStatus.NO_ONSET, OnsetStatus.INSUFFICIENT_DATA}
+    found = score(LAWS[name], 1000, SEED)
+    assert found.false <= 10
+    fine = {OnsetStatus.NO_ONSET, OnsetStatus.INSUFFICIENT_DATA}
+    assert sum(found.statuses[status] for status in fine) >= 990
 
 
-def test_a_background_of_p0_itself_stays_within_alpha() -> None:
-    """There the question has no right answer; the rule's own error bound must hold."""
-    assert score(LAWS["flat, 1 % lost (p0 itself)"], 400).false <= 0.05 * 400
-
-
-@pytest.mark.parametrize("name", ["lognormal", "lognormal, slow growth", "lognormal, heavy tail"])
+@pytest.mark.parametrize("name", WITH_ONSET)
 def test_the_interval_covers_the_truth(name: str) -> None:
-    found = score(LAWS[name], 50)
-    assert found.intervals == 50 and found.covered >= 0.9 * 50
+    found = score(LAWS[name], 10, SEED)
+    assert found.intervals >= 3 and found.covered >= 0.9 * found.intervals
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -70,7 +80,7 @@ def samples(law: Lognormal | Bursts, seed: int) -> list[StepSample]:
 
 def test_the_bootstrap_has_a_fixed_seed() -> None:
     first, second = (bootstrap(samples(Lognormal(), 7), Rule(), T_S, (0.5, 0.95)) for _ in range(2))
-    assert first == second and first.latency_s is not None and len(first.latency_s) == 2
+    assert first == second and len(first.latency_s) == 2
 
 
 def test_bursts_widen_the_interval() -> None:
@@ -96,10 +106,11 @@ def test_the_share_without_onset_is_told() -> None:
     found = bootstrap(steps, Rule(), T_S, (0.95,))
     assert 0.0 <= found.without <= 1.0
     quiet = [step._replace(timed_out=np.zeros_like(step.timed_out)) for step in steps]
-    assert bootstrap(quiet, Rule(), T_S, (0.95,)) == (None, None, 1.0)
+    assert bootstrap(quiet, Rule(), T_S, (0.95,)).without == 1.0
 
 
-def test_the_table_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["2"]) == 0
+def test_the_table_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_statistics, "LAWS", {name: LAWS[name] for name in ("lognormal", "flat")})
+    assert check_statistics.main(["2"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + len(LAWS) and lines[2].startswith("lognormal")
+    assert len(lines) == 4 and lines[2].startswith("lognormal")

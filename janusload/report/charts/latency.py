@@ -8,18 +8,8 @@ from typing import Any
 import altair as alt
 
 from janusload.report import tables, wording
-from janusload.report.charts.figure import (
-    BAND,
-    INK,
-    LATENCY_LABELS,
-    SERIES,
-    Figure,
-    Panel,
-    drawn,
-    load_domain,
-    round_steps,
-)
-from janusload.report.charts.rate import HEIGHT, bracket_ends
+from janusload.report.charts.figure import INK, SERIES, Figure, Panel, drawn
+from janusload.report.charts.load_axis import HEIGHT, LatencyAxis, LoadAxis, bracket, latency_axis, load_axis
 from janusload.summary import Onset, Quantile, Summary
 
 _QUANTILES = ("p50", "p95", "p99")
@@ -71,7 +61,7 @@ def _finding(summary: Summary) -> str:
     if len(counted) < 2:
         return f"How long does {name} take?"
     first, last = counted[0], counted[-1]
-    unit = wording.load_unit(summary.onset)
+    unit = summary.onset.unit
     begin, end = (wording.quantile(step.latency_ms.p95).replace("≥", "at least") for step in (first, last))
     return (
         f"p95 of {name} goes from {begin} at {wording.number(first.achieved)} "
@@ -89,34 +79,18 @@ def _at_onset(onset: Onset) -> tuple[str, ...]:
         if value.ci95 is not None:
             words += f" (95 % interval {wording.duration(value.ci95[0])} to {wording.duration(value.ci95[1])})"
         said.append(words)
-    load = f", near {wording.number(onset.load)} {wording.load_unit(onset)}" if onset.load is not None else ""
+    load = f", near {wording.number(onset.load)} {onset.unit}" if onset.load is not None else ""
     return (f"At the onset{load}: {', '.join(said)}.",) if said else ()
 
 
 def _spec(onset: Onset, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    domain, log = load_domain([row["load"] for row in rows])
-    timeout_ms = onset.timeout_s * 1000
-    low = min(row["ms"] for row in rows) / 1.5
-    high = max(timeout_ms * 1.6, max(row["ms"] for row in rows) * 1.3)
-    unit = wording.one_line(wording.load_unit(onset), 40)
-    x_title = f"load achieved, {unit}" + (" (log scale)" if log else "")
-    x = alt.X(
-        "load:Q",
-        title=x_title,
-        scale=alt.Scale(domain=domain, type="log" if log else "linear", nice=False, zero=False),
-        axis=alt.Axis(tickCount=8),
-    )
-    y = alt.Y(
-        "ms:Q",
-        title="latency (log scale)",
-        scale=alt.Scale(type="log", domain=[low, high], nice=False),
-        axis=alt.Axis(values=round_steps(low, high), labelExpr=LATENCY_LABELS),
-    )
-    base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, y=y)
+    loads = load_axis(onset, [row["load"] for row in rows])
+    latencies = latency_axis([row["ms"] for row in rows], onset.timeout_s)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(x=loads.x(), y=latencies.y())
     says = alt.Tooltip("says:N", title="latency")
     layers = [
-        *_band(onset, domain, x_title),
-        *_timeout(timeout_ms, onset.timeout_s, y),
+        *bracket(onset, loads),
+        *latencies.timeout(onset.timeout_s),
         *(
             base.mark_line(color=SERIES, strokeWidth=_WIDTHS[name], strokeDash=_DASHES[name]).transform_filter(
                 alt.datum.quantile == name
@@ -130,12 +104,12 @@ def _spec(onset: Onset, rows: list[dict[str, Any]]) -> dict[str, Any]:
         base.mark_point(size=80, filled=True, color=SERIES, opacity=1, shape="triangle-up", yOffset=-7)
         .encode(tooltip=[says])
         .transform_filter("datum.bound == 'at least'"),
-        *_names(rows, math.log(high / low), x, y),
+        *_names(rows, loads, latencies),
     ]
     return drawn(alt.layer(*layers).properties(width="container", height=HEIGHT))
 
 
-def _names(rows: list[dict[str, Any]], axis_log: float, x: Any, y: Any) -> list[Any]:
+def _names(rows: list[dict[str, Any]], loads: LoadAxis, latencies: LatencyAxis) -> list[Any]:
     """The name of each curve at its first point, kept apart where curves begin close together."""
     first_load = min(row["load"] for row in rows)
     starts = sorted(((row["ms"], row["quantile"]) for row in rows if row["load"] == first_load), reverse=True)
@@ -143,7 +117,7 @@ def _names(rows: list[dict[str, Any]], axis_log: float, x: Any, y: Any) -> list[
     lowest = -math.inf
     for ms, name in starts:
         # pixels below the top, on the log axis
-        wanted = -math.log(ms) / axis_log * HEIGHT
+        wanted = -math.log(ms) / math.log(latencies.high / latencies.low) * HEIGHT
         placed = max(wanted, lowest + 13)
         lowest = placed
         point = alt.Chart(alt.InlineData(values=[{"load": first_load, "ms": ms}]))
@@ -151,23 +125,6 @@ def _names(rows: list[dict[str, Any]], axis_log: float, x: Any, y: Any) -> list[
         layers.append(
             point.mark_text(
                 align="left", baseline="bottom", dx=-4, dy=placed - wanted - 4, color=INK, fontWeight=weight, text=name
-            ).encode(x=x, y=y)
+            ).encode(x=loads.x(), y=latencies.y())
         )
     return layers
-
-
-def _timeout(timeout_ms: float, timeout_s: float, y: Any) -> list[Any]:
-    line = alt.Chart(alt.InlineData(values=[{"ms": timeout_ms}]))
-    words = f"timeout T = {wording.seconds(timeout_s)}"
-    return [
-        line.mark_rule(strokeDash=[5, 4], color=INK, strokeWidth=1).encode(y=y),
-        line.mark_text(align="left", baseline="bottom", dx=4, dy=-3, color=INK, text=words).encode(y=y, x=alt.value(0)),
-    ]
-
-
-def _band(onset: Onset, domain: tuple[float, float], x_title: str) -> list[Any]:
-    ends = bracket_ends(onset, domain)
-    if ends is None:
-        return []
-    band = alt.Chart(alt.InlineData(values=[{"from": ends[0], "to": ends[1]}]))
-    return [band.mark_rect(color=BAND).encode(x=alt.X("from:Q", title=x_title), x2="to:Q")]

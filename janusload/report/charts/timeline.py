@@ -48,7 +48,7 @@ def timeline(summary: Summary) -> Figure | None:
         return None
     panels = [
         _events(line),
-        _load(line, wording.one_line(wording.load_unit(summary.onset), 40)),
+        _load(line, wording.one_line(summary.onset.unit, 40)),
         _participants(line),
         _latency(line, summary.onset.timeout_s),
         _outcomes(line),
