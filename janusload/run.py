@@ -28,7 +28,7 @@ from janusload import __version__, analysis, report, scenario
 from janusload.errors import JanusloadError, RunFolderError, SurroundingsError, UsageError
 from janusload.lab import Lab, LabOptions
 from janusload.run_folder import RecordWriter, RunFolder
-from janusload.scenario import Scenario
+from janusload.scenario import Scenario, shapes
 from janusload.server.bounded import Bounded
 from janusload.server.log import FileSource, LogWatch
 from janusload.server.recordings.storage import StorageWatch, account
@@ -335,14 +335,14 @@ def _write_first_meta(folder: RunFolder, options: RunOptions, plan: Scenario, te
         target={"url": url, "allow_public": options.allow_public, "ca": options.ca, "insecure": options.insecure},
         analysis={
             "request": stream.request if stream else "janus.create",
-            "axis": "janus.create per second",
+            "axis": plan.axis,
             "timeout_s": stream.timeout if stream else 0.0,
             "p0": plan.onset.timeout_share,
             "quantile": plan.onset.quantile,
             "alpha": 0.05,
             "settle_s": plan.settle_s,
-            "samples_per_step": shape.samples_per_step if shape else 0,
-            "steps": [{"index": i, "offered": rate} for i, rate in enumerate(shape.rates)] if shape else [],
+            "samples_per_step": getattr(shape, "samples_per_step", 0),
+            "steps": _planned_steps(plan),
         },
         scenario={"name": plan.name, "asks": plan.asks, "text": text},
         seed=plan.seed,
@@ -356,6 +356,13 @@ def _write_first_meta(folder: RunFolder, options: RunOptions, plan: Scenario, te
         },
         lab=lab.facts() if lab is not None else None,
     )
+
+
+def _planned_steps(plan: Scenario) -> list[dict[str, float]]:
+    """The steps as far as they are known beforehand; of a ramp or a soak none, of a search its growing part."""
+    if not isinstance(plan.shape, shapes.Steps | shapes.Spike):
+        return []
+    return [{"index": index, "offered": leg.begin} for index, leg in enumerate(plan.legs())]
 
 
 def _versions() -> dict[str, str]:

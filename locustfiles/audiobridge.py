@@ -7,16 +7,15 @@ The API secret is taken from the environment (JANUS_API_SECRET).
 from locust import between, events
 
 from janusload.load.locust_hooks import add_arguments, prepare
-from janusload.load.users import AudioBridgeUser
+from janusload.load.users import JanusUser
+from janusload.scenario import Users
 
 events.init_command_line_parser.add_listener(add_arguments)
 events.init.add_listener(prepare)
 
 
-class Talker(AudioBridgeUser):
+class Talker(JanusUser):
     """Talks for half a minute, muted every ten seconds, and comes again."""
 
-    group = "talker"
-    stay_s = 30.0
-    mute_every_s = 10.0
+    plan = Users(name="talker", weight=1, stay="30 s", mute_every="10 s")
     wait_time = between(1, 3)

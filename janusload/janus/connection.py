@@ -155,6 +155,10 @@ class Connection:
         """Close the WebSocket; what is pending ends as `cut`. Idempotent, and never waits for the server."""
         self._end(cause or ConnectionLost("this side closed the WebSocket"), outcome, close_code=frames.NORMAL)
 
+    def vanish(self) -> None:
+        """Drop the TCP connection without a closing handshake: what a server sees of a client that is gone."""
+        self._end(ConnectionLost("this side dropped the connection"), Outcome.CUT)
+
     def reconnect(self) -> Connection:
         """Close what there is and connect anew. Never done by itself; sessions are not claimed by it either.
 

@@ -19,6 +19,7 @@ import signal
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -29,15 +30,20 @@ from janusload import scenario as scenarios
 from janusload.errors import JanusloadError, UsageError
 from janusload.load.arrivals import Arrivals
 from janusload.load.conductor import Conductor
+from janusload.load.crowd import Crowd
 from janusload.load.environment import make_environment, quiet_locust
 from janusload.load.health import Health
+from janusload.load.player import Player
 from janusload.load.probes import Ladder
+from janusload.load.progress import Progress
 from janusload.load.recorder import Recorder
+from janusload.load.rooms import rooms
 from janusload.load.stage import Announce, Stage, Target
 from janusload.media.engine import Engine
 from janusload.records import ProbeRecord, Source
 from janusload.run_folder import RunFolder
 from janusload.scenario import Scenario
+from janusload.scenario.model import Stream
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -76,9 +82,11 @@ def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> 
         allow_public=meta["target"]["allow_public"],
         tls=_tls(meta["target"]),
     )
-    recorder = Recorder(folder.writer("load"))
+    recorder = Recorder(
+        folder.writer("load"), request=scenario.stream.request if scenario.stream is not None else "janus.create"
+    )
     engine = Engine(workers=_media_workers(scenario), on_record=recorder.write, public_targets=target.allow_public)
-    stage = Stage(target, recorder, engine)
+    stage = Stage(target, recorder, engine, seed=scenario.seed)
     try:
         return _perform(scenario, folder, stage, announce, stop)
     finally:
@@ -88,21 +96,17 @@ def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> 
 
 def _perform(scenario: Scenario, folder: RunFolder, stage: Stage, announce: Announce, stop: gevent.event.Event) -> str:
     recorder = stage.recorder
-    needs_bridge = bool(scenario.users)
-    info = stage.check_server(["janus.plugin.audiobridge"] if needs_bridge else [])
+    info = stage.check_server([f"janus.plugin.{plugin}" for plugin in sorted(scenario.plugins)])
     announce({"type": "begun"})
     folder.write_meta(server=_facts_of(info), clock={"monotonic_ns": time.monotonic_ns(), "utc": _utc()})
     recorder.start()
-    if scenario.users:
+    if any(group.has_audio for group in scenario.users):
         stage.engine.start()
         folder.write_meta(media_pids=stage.engine.pids, media_ticks=stage.engine.ticks)
     random.seed(scenario.seed)
-    first = random.Random(time.time_ns()).randrange(10**6, 10**9)
-    rooms = [first + i for i in range(scenario.rooms.count)] if scenario.users else []
     environment = make_environment(stage, scenario.users)
-    conductor: Conductor
-    schedule = scenario.schedule()
     arrivals: Arrivals | None = None
+    conductor: Conductor
 
     def gauges() -> tuple[int, int]:
         return (arrivals.in_flight if arrivals is not None else 0), stage.participants
@@ -112,42 +116,25 @@ def _perform(scenario: Scenario, folder: RunFolder, stage: Stage, announce: Anno
         conductor.probed(record)
 
     health = Health(recorder.write, gauges)
-    deadline_s = scenario.stream.timeout if scenario.stream else 5.0
-    ladder = Ladder(
-        lambda: stage.connection("ladder", Source.HOUSEKEEPING, timeout_s=deadline_s),
-        probed,
-        deadline_s=deadline_s,
-        audiobridge=needs_bridge,
-    )
-    if schedule is not None and scenario.stream is not None:
-        timeout_s = scenario.stream.timeout
-        arrivals = Arrivals(
-            schedule,
-            lambda number: stage.connection(f"stream-{number}", Source.ARRIVALS, timeout_s=timeout_s),
-            scenario.stream.connections,
-            timeout_s,
-            health,
-        )
-    runner = environment.runner
+    ladder = make_ladder(scenario, stage, probed)
+    if scenario.stream is not None:
+        arrivals = make_arrivals(scenario.stream, stage, health)
+    player = Player(stage, arrivals)
     conductor = Conductor(
         scenario,
         stage,
-        health,
-        ladder,
-        arrivals,
-        spawn=lambda: runner.start(scenario.user_count, spawn_rate=max(g.spawn_rate for g in scenario.users)),
-        leave=runner.stop,
+        Crowd(scenario, environment.runner, player.obey),
+        order=player.obey,
         announce=announce,
+        progress=Progress(stage, lambda: health.latest, by_users=scenario.by_users),
         stop=stop,
     )
     with ExitStack() as stack:
         stack.callback(health.stop)
         health.start()
-        if arrivals is not None:
-            stack.callback(arrivals.close)
-        stack.enter_context(
-            stage.rooms(rooms, sampling_rate=scenario.rooms.sampling_rate, record=scenario.rooms.record)
-        )
+        stack.callback(player.close)
+        # numbers that no other run on the same server has
+        stack.enter_context(rooms(stage, scenario, random.Random(time.time_ns()).randrange(10**6, 10**9)))
         stack.callback(ladder.stop)
         ladder.start()
         # A full collection over all that was imported takes tens of milliseconds; nothing leaves in them.
@@ -156,6 +143,30 @@ def _perform(scenario: Scenario, folder: RunFolder, stage: Stage, announce: Anno
         end = conductor.run()
         gevent.sleep(0.2)  # what was destroyed on the way out is on its way
     return end
+
+
+def make_ladder(scenario: Scenario, stage: Stage, probed: Callable[[ProbeRecord], None]) -> Ladder:
+    """The stall ladder beside the load."""
+    deadline_s = scenario.probes.deadline or scenario.timeout_s
+    return Ladder(
+        lambda: stage.connection("ladder", Source.HOUSEKEEPING, timeout_s=deadline_s),
+        probed,
+        deadline_s=deadline_s,
+        audiobridge="audiobridge" in scenario.plugins,
+    )
+
+
+def make_arrivals(stream: Stream, stage: Stage, health: Health, worker: int = 0, of: int = 1) -> Arrivals:
+    """The stream of one process of the generator."""
+    return Arrivals(
+        lambda number: stage.connection(f"stream-{number}", Source.ARRIVALS, timeout_s=stream.timeout),
+        stream.connections,
+        stream.timeout,
+        health,
+        verb=stream.request.partition(".")[2],
+        worker=worker,
+        of=of,
+    )
 
 
 def _facts_of(info: dict[str, object]) -> dict[str, object]:

@@ -27,24 +27,36 @@ _BREATHE_EVERY = 20
 
 
 class Arrivals:
-    """Sends `create` at the moments of a schedule over a pool of connections.
+    """Sends a request at the moments of schedules, over a pool of connections.
 
     Args:
-        schedule: when, from the start.
         connect: makes one (closed) connection of the pool, given its number.
         size: connections in the pool.
         timeout_s: T.
         health: told how late each arrival left.
+        verb: what is asked: `create`, `info` or `ping`.
+        worker, of: this worker's place among all: it sends every `of`-th arrival.
     """
 
     def __init__(
-        self, schedule: Schedule, connect: Callable[[int], Connection], size: int, timeout_s: float, health: Health
+        self,
+        connect: Callable[[int], Connection],
+        size: int,
+        timeout_s: float,
+        health: Health,
+        *,
+        verb: str = "create",
+        worker: int = 0,
+        of: int = 1,
     ) -> None:
-        self._schedule = schedule
         self._connect = connect
         self._timeout_s = timeout_s
         self._health = health
+        self._verb = verb
+        self._worker = worker
+        self._of = of
         self._pool: list[Connection] = [connect(number) for number in range(size)]
+        self._sent = 0
         self._keeper: gevent.Greenlet | None = None
         self._unwanted: deque[tuple[Connection, int]] = deque()
         self._sweeper: gevent.Greenlet | None = None
@@ -68,28 +80,30 @@ class Arrivals:
         for connection in self._pool:
             connection.close()
 
-    def run(self, started_ns: int, stop_at: Callable[[], float]) -> int:
-        """Send every arrival that is due before `stop_at()` seconds after `started_ns`; returns how many that were."""
+    def run(self, schedule: Schedule, started_ns: int) -> int:
+        """Send every arrival of a schedule that is this worker's; returns how many that were.
+
+        Args:
+            started_ns: when the schedule begins.
+        """
         sent = 0
-        for k in range(len(self._schedule)):
-            due_s = self._schedule.due_s(k)
-            if due_s >= stop_at():
-                break
-            due_ns = started_ns + round(due_s * 1e9)
+        for arrival in schedule.arrivals(self._worker, self._of):
+            due_ns = started_ns + round(arrival.due_s * 1e9)
             wait_s = (due_ns - time.monotonic_ns()) / 1e9
             if wait_s > 0:
                 gevent.sleep(wait_s)
-            elif k % _BREATHE_EVERY == 0:
+            elif sent % _BREATHE_EVERY == 0:
                 gevent.sleep(0)
             self._health.left_late_by((time.monotonic_ns() - due_ns) / 1e9)
-            self._send(k, due_ns)
+            self._send(due_ns)
             sent += 1
         return sent
 
-    def _send(self, k: int, due_ns: int) -> None:
-        connection = self._pool[k % len(self._pool)]
+    def _send(self, due_ns: int) -> None:
+        connection = self._pool[self._sent % len(self._pool)]
+        self._sent += 1
         connection.submit(
-            "create",
+            self._verb,
             timeout_s=self._timeout_s,
             due_ns=due_ns,
             on_done=lambda transaction: self._answered(connection, transaction),
@@ -97,12 +111,12 @@ class Arrivals:
         )
 
     def _answered(self, connection: Connection, transaction: Transaction) -> None:
-        if transaction.outcome is Outcome.OK and transaction.reply is not None:
+        if transaction.outcome is Outcome.DROPPED:
+            self._health.dropped += 1
+        elif self._verb == "create" and transaction.outcome is Outcome.OK and transaction.reply is not None:
             self._unwanted.append((connection, created_id(transaction.reply)))
             if self._sweeper is None:
                 self._sweeper = gevent.spawn(self._sweep)
-        elif transaction.outcome is Outcome.DROPPED:
-            self._health.dropped += 1
 
     def _sweep(self) -> None:
         """Destroy what was created, a few at a time: a server that was held up answers in bursts, and the answers

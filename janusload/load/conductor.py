@@ -1,4 +1,4 @@
-"""Leads a run through its phases: setup, joining, steps, recovery, leaving.
+"""Leads a run through its phases: setup, joining, load, recovery, leaving.
 
 The recovery leg comes after any load: the stream stops, the ladder goes on asking. Back within seconds is overload; if
 the server stays silent the users leave too, and what does not come back then is stuck.
@@ -7,83 +7,94 @@ the server stays silent the users leave too, and what does not come back then is
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 import gevent
 import gevent.event
 
-from janusload.errors import JanusloadError
-from janusload.load.arrivals import Arrivals
-from janusload.load.health import Health
-from janusload.load.probes import Ladder
+from janusload.load.course import Course, is_bad
+from janusload.load.crowd import Crowd
+from janusload.load.player import Order
+from janusload.load.progress import Progress
 from janusload.load.recorder import Recorder
 from janusload.load.stage import Announce, Stage
-from janusload.pacing import Schedule
-from janusload.records import MarkerKind, Outcome, ProbeRecord, Rung
+from janusload.pacing import Leg
+from janusload.records import MarkerKind, ProbeRecord, Rung
 from janusload.scenario import Scenario
+from janusload.scenario.shapes import Churn
 
 #: the server is back with so many good answers of each deciding rung in a row; the first of them is the moment
 GOOD_IN_A_ROW = 3
 
+#: a server is gone after so many failed tries in a row to open a TCP connection
+REFUSED_IN_A_ROW = 3
+
 #: how long all users together may take to join, beyond the time that spawning them takes
 JOIN_WITHIN_S = 20.0
+
+#: from telling every process what comes next to the moment at which it begins
+LEAD_S = 0.05
+
+_DECIDING = (Rung.PING, Rung.CREATE)
 
 
 class Stopped(Exception):
     """Somebody wants the run to end now; not an error."""
 
 
-@dataclass
-class Progress:
-    """What the live view shows; sent about once a second."""
+class LoadEnds(Exception):
+    """The load must go off before its time; `gone` if there is nothing left to wait for."""
 
-    phase: str = "setup"
-    step: int = -1
-    steps: int = 0
-    offered_per_s: float = 0.0
-    left_s: float = 0.0
-    recovered_after_s: float | None = None
-    rungs: dict[str, bool] = field(default_factory=dict)
+    def __init__(self, words: str, *, gone: bool = False, end: str = "completed") -> None:
+        super().__init__(words)
+        self.gone = gone
+        self.end = end
 
 
 class Conductor:
-    """Runs one scenario on a stage.
+    """Runs one scenario.
 
     Args:
-        spawn: begins the users; `leave` ends them orderly. Both belong to Locust's runner.
+        crowd: the users.
+        order: tells every process of the generator what to do.
         announce: takes progress as a dict of plain values, about once a second.
         stop: set when the run is to end orderly, from whichever phase it is in.
+        crossed: returns which limit was crossed that ends the run, empty if none was.
+        lead_s: from an order to the moment at which it takes effect.
+        run_time_s: after so long the load goes off, whatever the shape says; None for no such limit.
     """
 
     def __init__(
         self,
         scenario: Scenario,
         stage: Stage,
-        health: Health,
-        ladder: Ladder,
-        arrivals: Arrivals | None,
+        crowd: Crowd,
         *,
-        spawn: Callable[[], None],
-        leave: Callable[[], None],
+        order: Callable[[Order], None],
         announce: Announce,
+        progress: Progress,
         stop: gevent.event.Event,
+        crossed: Callable[[], str] = lambda: "",
+        lead_s: float = LEAD_S,
+        run_time_s: float | None = None,
     ) -> None:
         self.scenario = scenario
         self.stage = stage
-        self.health = health
-        self.ladder = ladder
-        self.arrivals = arrivals
-        self.progress = Progress(steps=len(scenario.shape.rates) if scenario.shape else 0)
-        self._spawn = spawn
-        self._leave = leave
+        self.crowd = crowd
+        self.progress = progress
+        self._order = order
         self._announce = announce
         self._stop = stop
+        self._crossed = crossed
+        self._lead_s = lead_s
+        self._run_time_s = run_time_s
         self._good: dict[str, list[ProbeRecord]] = {}
+        self._last_good_ns: dict[str, int] = {}
+        self._refused = 0
         self._count_from_ns = 0
+        self._loading_since_ns: int | None = None
 
     @property
     def recorder(self) -> Recorder:
@@ -92,6 +103,10 @@ class Conductor:
     def probed(self, record: ProbeRecord) -> None:
         """To be called with every answer of the ladder."""
         self.progress.rungs[record.rung] = record.ok
+        if record.rung == Rung.TCP:
+            self._refused = 0 if record.ok else self._refused + 1
+        if record.ok:
+            self._last_good_ns[record.rung] = record.due_ns
         row = self._good.setdefault(record.rung, [])
         if record.due_ns < self._count_from_ns:
             return
@@ -101,7 +116,7 @@ class Conductor:
             row.clear()
 
     def run(self) -> str:
-        """Go through the phases; returns how it ended: `completed` or `interrupted`.
+        """Go through the phases; returns how it ended: `completed`, `interrupted`, or why it ended early.
 
         Raises:
             JanusloadError: it could not go on; everything was brought to an end all the same.
@@ -109,127 +124,181 @@ class Conductor:
         announcer = gevent.spawn(self._announce_each_second)
         try:
             with self._users():
-                if self.arrivals is None:
-                    self._phase("steady")
-                    self._pause(self.scenario.run_time or 0.0)
-                else:
-                    self._climb(self.arrivals)
-                    self._recover()
-            return "completed"
+                return self._load_and_recover()
         except Stopped:
             return "interrupted"
         finally:
             self._phase("end")
             announcer.kill()
-            self._tell()
+            self._announce(self.progress.facts(self.crowd.asked))
 
     # -- phases -----------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _users(self) -> Iterator[None]:
         try:
-            if self.scenario.users:
+            # those that the shape does not ask for come first
+            shaped = self.scenario.by_users and not isinstance(self.scenario.shape, Churn)
+            first = self.scenario.users_at(0) if shaped else self.scenario.user_count
+            if first and not isinstance(self.scenario.shape, Churn):
                 self._phase("joining")
-                self._spawn()
-                self._join()
+                self._ask(first)
             yield
         finally:
             self._phase("leaving")
-            self.stage.leaving.set()
-            self._leave()
+            self.crowd.leave()
 
-    def _join(self) -> None:
-        wanted = self.scenario.user_count
-        slowest_s = max(group.count / group.spawn_rate for group in self.scenario.users)
-        deadline = time.monotonic() + slowest_s + JOIN_WITHIN_S
-        while self.stage.participants < wanted:
+    def _load_and_recover(self) -> str:
+        end = "completed"
+        try:
+            self._load()
+        except LoadEnds as early:
+            self.recorder.mark(MarkerKind.NOTE, label=str(early))
+            end = early.end
+            if early.gone:
+                return end
+        if self.scenario.stream is not None or not all(self.progress.rungs.get(rung, True) for rung in _DECIDING):
+            self._recover()
+        return end
+
+    def _load(self) -> None:
+        course = Course(self.scenario)
+        self.progress.steps = course.planned if course.counts_steps else 0
+        self._order({"order": "open"})
+        self._phase("steps" if self.scenario.shape is not None else "steady")
+        self._loading_since_ns = time.monotonic_ns()
+        try:
+            step, was_bad = 0, False
+            while (leg := course.next(was_bad)) is not None:
+                if was_bad and course.settles:
+                    self._settle()
+                self._leg(step, leg, counted=course.counts_steps)
+                was_bad = is_bad(self.recorder.outcomes.get(step, Counter()), self.scenario.onset.timeout_share)
+                step += 1
+            if course.ended_early:
+                self.recorder.mark(MarkerKind.NOTE, label=course.ended_early)
+        finally:
+            self._loading_since_ns = None
+            self._order({"order": "halt"})
+            self._order({"order": "step", "step": -1, "at_ns": time.monotonic_ns()})
+            self.progress.offered = 0.0
+
+    def _leg(self, step: int, leg: Leg, *, counted: bool) -> None:
+        """Offer one leg's load, from now until its end."""
+        churn = isinstance(self.scenario.shape, Churn)
+        shaped = self.scenario.by_users and not churn
+        grows = leg.begin != leg.end
+        if shaped:
+            self._ask(self.scenario.users_at(leg.begin))
+        begin_ns = time.monotonic_ns() + round(self._lead_s * 1e9)
+        end_ns = begin_ns + round(leg.duration_s * 1e9)
+        if counted:
+            self._order({"order": "step", "step": step, "at_ns": begin_ns})
+        if churn:
+            self._order({"order": "lives", "at_ns": begin_ns, "rate": leg.begin})
+            self.crowd.ask(self.scenario.user_count, begin_ns)
+        elif shaped and grows:
+            self.crowd.ask(self.scenario.users_at(leg.end), begin_ns, over_s=leg.duration_s)
+        seed = self._send(leg, step, begin_ns)
+        self.progress.step = step if counted else -1
+        self.progress.offered = leg.begin
+        self._wait_until(begin_ns, leg, begin_ns)
+        if counted:
+            self.recorder.mark(MarkerKind.STEP_BEGIN, step=step, value=leg.begin)
+        self._wait_until(end_ns, leg, begin_ns)
+        if counted:
+            exact = leg.arrivals if seed is None and not self.scenario.by_users else None
+            self.recorder.mark(MarkerKind.STEP_END, step=step, value=exact)
+
+    def _send(self, leg: Leg, step: int, begin_ns: int) -> str | None:
+        """Have the stream send its part of a leg; returns the seed of its Poisson process, None for even arrivals."""
+        stream = self.scenario.stream
+        if stream is None:
+            return None
+        seed = f"{self.scenario.seed}/{step}" if stream.arrivals == "poisson" else None
+        rates = Leg(stream.rate, stream.rate, leg.duration_s) if stream.rate is not None else leg
+        self._order({"order": "send", "leg": list(rates), "at_ns": begin_ns, "poisson_seed": seed})
+        return seed
+
+    def _ask(self, users: int) -> None:
+        """Have so many users, and wait until all of them are there."""
+        lasts_s = self.crowd.ask(users, time.monotonic_ns() + round(self._lead_s * 1e9))
+        deadline = time.monotonic() + lasts_s + JOIN_WITHIN_S
+        while self.stage.arrived < self.crowd.spawned:
             if time.monotonic() > deadline:
-                self.recorder.mark(
-                    MarkerKind.NOTE, label=f"only {self.stage.participants} of {wanted} users joined", value=wanted
-                )
+                words = f"only {self.stage.arrived} of {self.crowd.spawned} users joined"
+                self.recorder.mark(MarkerKind.NOTE, label=words, value=users)
                 return
             self._pause(0.1)
 
-    def _climb(self, arrivals: Arrivals) -> None:
-        schedule = self.scenario.schedule()
-        assert schedule is not None
-        arrivals.open()
-        self._phase("steps")
-        started_ns = time.monotonic_ns() + 50_000_000
-        end_s = [schedule.duration_s]
-        sender = gevent.spawn(arrivals.run, started_ns, lambda: end_s[0])
-        try:
-            bad_in_a_row = 0
-            for step, plateau in enumerate(schedule.plateaus):
-                begin_ns = started_ns + round(schedule.begin_s(step) * 1e9)
-                self.recorder.begin_step(step, begin_ns)
-                self._wait_until(begin_ns, schedule, step)
-                self.progress.step, self.progress.offered_per_s = step, plateau.rate_per_s
-                self.recorder.mark(MarkerKind.STEP_BEGIN, step=step, value=plateau.rate_per_s)
-                self._wait_until(started_ns + round(schedule.begin_s(step + 1) * 1e9), schedule, step)
-                self.recorder.mark(MarkerKind.STEP_END, step=step, value=plateau.arrivals)
-                bad_in_a_row = bad_in_a_row + 1 if self._is_bad(step) else 0
-                if bad_in_a_row == 2:
-                    if step + 1 < len(schedule.plateaus):
-                        self.recorder.mark(MarkerKind.NOTE, label="two bad steps in a row: the climb ends here")
-                    break
-        finally:
-            end_s[0] = 0.0
-            sender.kill()
-            self.recorder.begin_step(-1, time.monotonic_ns())
-            self.progress.offered_per_s = 0.0
+    def _settle(self) -> None:
+        """Between two loads: until the server is well again, at most as long as it has to come back."""
+        self._good.clear()
+        self._count_from_ns = time.monotonic_ns()
+        until = time.monotonic() + self.scenario.recovery.at_most
+        while not self._is_back():
+            if time.monotonic() > until:
+                raise LoadEnds("the server did not come back between two steps: the search ends here")
+            self._pause(0.1)
 
     def _recover(self) -> None:
         self._good.clear()
         off_ns = self._count_from_ns = self._phase("recovery")
         at_most_s = self.scenario.recovery.at_most
         left_users = False
-        deciding = [Rung.PING, Rung.CREATE]
         while (gone_s := (time.monotonic_ns() - off_ns) / 1e9) < at_most_s:
             self.progress.left_s = at_most_s - gone_s
-            if all(len(self._good.get(rung, ())) >= GOOD_IN_A_ROW for rung in deciding):
-                back_ns = max(self._good[rung][0].due_ns for rung in deciding)
+            if self._is_back():
+                back_ns = max(self._good[rung][0].due_ns for rung in _DECIDING)
                 self.progress.recovered_after_s = max(0.0, (back_ns - off_ns) / 1e9)
                 self.recorder.mark(MarkerKind.RECOVERED, value=self.progress.recovered_after_s)
                 break
             if gone_s > at_most_s / 2 and not left_users:
                 left_users = True
                 self.recorder.mark(MarkerKind.NOTE, label="not back yet: the users leave too")
-                self.stage.leaving.set()
+                self._order({"order": "leave"})
             self._pause(0.1)
         # what was sent just before the load went off may still be answered in time
         self._pause(self.scenario.stream.timeout if self.scenario.stream else 0.0)
 
+    def _is_back(self) -> bool:
+        return all(len(self._good.get(rung, ())) >= GOOD_IN_A_ROW for rung in _DECIDING)
+
     # -- waiting and telling ----------------------------------------------------------------------------------------
 
     def _pause(self, seconds: float) -> None:
-        """Sleep, but not past a wish to stop or a failure of the recorder."""
+        """Sleep, but not past a wish to stop, a failure of the recorder, or a reason to end the load."""
         until = time.monotonic() + seconds
         while True:
             if self._stop.is_set():
                 raise Stopped
             if self.recorder.failure is not None:
                 raise self.recorder.failure
+            if self._loading_since_ns is not None:
+                self._look(time.monotonic_ns(), self._loading_since_ns)
             left_s = until - time.monotonic()
             if left_s <= 0:
                 return
             gevent.sleep(min(0.1, left_s))
 
-    def _wait_until(self, moment_ns: int, schedule: Schedule, step: int) -> None:
+    def _look(self, now_ns: int, since_ns: int) -> None:
+        """Whether the load must go off: the server is gone or silent, a limit is crossed, or time is over."""
+        if self._refused >= REFUSED_IN_A_ROW:
+            raise LoadEnds("the server is gone: nothing accepts connections any more", gone=True, end="server gone")
+        silent_for = self.scenario.recovery.silent_for
+        last_ns = max(self._last_good_ns.get(rung, since_ns) for rung in _DECIDING)
+        if now_ns - max(last_ns, since_ns) > silent_for * 1e9:
+            raise LoadEnds(f"neither ping nor create was answered for {silent_for:g} s: the load goes off")
+        if crossed := self._crossed():
+            raise LoadEnds(f"a limit was crossed: {crossed}", end=f"limit crossed: {crossed}")
+        if self._run_time_s is not None and now_ns - since_ns > self._run_time_s * 1e9:
+            raise LoadEnds(f"the run time of {self._run_time_s:g} s is over", end="run time over")
+
+    def _wait_until(self, moment_ns: int, leg: Leg, begin_ns: int) -> None:
         while (left_s := (moment_ns - time.monotonic_ns()) / 1e9) > 0:
             self.progress.left_s = left_s
+            self.progress.offered = leg.load_at((time.monotonic_ns() - begin_ns) / 1e9)
             self._pause(min(0.25, left_s))
-
-    def _is_bad(self, step: int) -> bool:
-        """Whether timeouts in this step are credibly above p0: the lower Wilson bound, as the analysis will have it."""
-        counts = self.recorder.outcomes.get(step, Counter())
-        timeouts = counts.get(Outcome.API_TIMEOUT, 0)
-        n = timeouts + counts.get(Outcome.OK, 0) + counts.get(Outcome.API_ERROR, 0)
-        if n == 0:
-            return False
-        z, p = 2.64, timeouts / n
-        lower = (p + z * z / (2 * n) - z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)
-        return lower > self.scenario.onset.timeout_share
 
     def _phase(self, name: str) -> int:
         self.progress.phase = name
@@ -237,39 +306,5 @@ class Conductor:
 
     def _announce_each_second(self) -> None:
         while True:
-            self._tell()
+            self._announce(self.progress.facts(self.crowd.asked))
             gevent.sleep(1)
-
-    def _tell(self) -> None:
-        progress = self.progress
-        window = list(self.recorder.window)
-        answered = sorted(value for value in window if value is not None)
-        health = self.health.latest
-        with contextlib.suppress(JanusloadError):
-            self._announce(
-                {
-                    "type": "progress",
-                    "phase": progress.phase,
-                    "step": progress.step,
-                    "steps": progress.steps,
-                    "offered_per_s": progress.offered_per_s,
-                    "left_s": progress.left_s,
-                    "participants": self.stage.participants,
-                    "users": self.scenario.user_count,
-                    "p50_ms": _live_quantile(answered, len(window), 0.5),
-                    "p95_ms": _live_quantile(answered, len(window), 0.95),
-                    "timeouts": sum(c[Outcome.API_TIMEOUT] for c in self.recorder.outcomes.values()),
-                    "attempts": sum(sum(c.values()) for c in self.recorder.outcomes.values()),
-                    "recovered_after_s": progress.recovered_after_s,
-                    "rungs": dict(progress.rungs),
-                    "failures": dict(self.stage.failures),
-                    "cpu_percent": health.cpu_percent if health else None,
-                    "lag_p99_ms": health.lag_p99_ms if health else None,
-                }
-            )
-
-
-def _live_quantile(answered: list[float], total: int, q: float) -> float | None:
-    """Of the window, with timeouts above every answer; None where it falls among the timeouts or nothing was sent."""
-    rank = math.ceil(q * total) - 1
-    return answered[rank] if 0 <= rank < len(answered) else None

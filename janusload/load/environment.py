@@ -8,7 +8,7 @@ from collections.abc import Callable
 from locust.env import Environment
 
 from janusload.load.stage import Stage
-from janusload.load.users import AudioBridgeUser
+from janusload.load.users import JanusUser
 from janusload.records import Outcome, RequestRecord, Source
 from janusload.scenario import Users
 
@@ -24,19 +24,12 @@ _WORDS = {
 }
 
 
-def user_class(group: Users) -> type[AudioBridgeUser]:
+def user_class(group: Users) -> type[JanusUser]:
     """A Locust user class for one group of a scenario."""
     return type(
-        f"AudioBridgeUser_{group.name.replace('-', '_')}",
-        (AudioBridgeUser,),
-        {
-            "group": group.name,
-            "fixed_count": group.count,
-            "clip": group.clip,
-            "stay_s": group.stay,
-            "mute_every_s": group.mute_every,
-            "record": group.record,
-        },
+        f"JanusUser_{group.name.replace('-', '_')}",
+        (JanusUser,),
+        {"plan": group, "fixed_count": group.count or 0, "weight": group.weight or 1.0, "abstract": False},
     )
 
 

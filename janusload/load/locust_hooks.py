@@ -16,9 +16,11 @@ from locust.runners import MasterRunner
 from janusload.errors import JanusloadError, UsageError
 from janusload.load.environment import end_lives_on_stop, equip
 from janusload.load.recorder import Recorder
+from janusload.load.rooms import made
 from janusload.load.stage import Stage, Target
 from janusload.media.engine import Engine
 from janusload.run_folder import RunFolder
+from janusload.scenario import RoomsTable
 
 log = logging.getLogger("locust.janusload")
 
@@ -76,8 +78,8 @@ def _set_stage(environment: Environment, options: Any, stack: ExitStack) -> None
     stack.callback(engine.stop)
     engine.start()
     if options.janus_make_room:
-        stack.enter_context(stage.rooms([options.janus_room], sampling_rate=16000, record=False))
-    stage.deal_rooms([options.janus_room])
+        stack.enter_context(made(stage, [RoomsTable()], options.janus_room, plain_rtp=False))
+    stage.deal_rooms({"": [options.janus_room]}, {})
     equip(environment, stage)
 
 

@@ -29,11 +29,13 @@ class Recorder:
 
     Attributes:
         step: index of the load step in force; -1 outside the steps.
+        request: the request under test.
         outcomes: of the stream under test, per step.
         window: (latency in ms, or None for a timeout) of its latest attempts.
     """
 
-    def __init__(self, writer: RecordWriter | None) -> None:
+    def __init__(self, writer: RecordWriter | None, *, request: str = "janus.create") -> None:
+        self.request = request
         self.step = -1
         self.outcomes: dict[int, Counter[str]] = {}
         self.window: deque[float | None] = deque(maxlen=WINDOW)
@@ -91,7 +93,7 @@ class Recorder:
                 )
                 return
             other = transaction.verb in _HOUSEKEEPING or (
-                source is Source.ARRIVALS and transaction.name not in ("janus.create", "ws.connect")
+                source is Source.ARRIVALS and transaction.name not in (self.request, "ws.connect")
             )
             self._request(transaction, user, Source.HOUSEKEEPING if other else source)
 
@@ -118,7 +120,7 @@ class Recorder:
             user,
         )
         self.write(record)
-        if source is Source.ARRIVALS and transaction.name == "janus.create":
+        if source is Source.ARRIVALS and transaction.name == self.request:
             self.outcomes.setdefault(step, Counter())[outcome] += 1
             if record.answered_ns is not None:
                 self.window.append((record.answered_ns - record.due_ns) / 1e6)

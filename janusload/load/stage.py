@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import ssl
+import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,11 +19,11 @@ import gevent.event
 
 from janusload.errors import CoreError, JanusError, JanusloadError, ServerUnsuitable, TransactionTimeout
 from janusload.janus.connection import Connection
-from janusload.janus.plugins.audiobridge import AudioBridge
-from janusload.janus.session import Session
 from janusload.load.recorder import Recorder
+from janusload.load.turns import LifeClock, Turns
 from janusload.media.engine import Engine
 from janusload.records import Source
+from janusload.scenario import Users
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +50,25 @@ class Stage:
     Attributes:
         leaving: set when users are to come to their end.
         participants: users with audio flowing.
+        arrived: users who have had audio, or have lived if theirs is a life without.
         failures: lives that ended with an error, by what went wrong.
+        turns: when users begin.
+        lives: when lives begin, in a churn; None: each user begins the next as soon as it likes.
     """
 
-    def __init__(self, target: Target, recorder: Recorder, engine: Engine, *, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        target: Target,
+        recorder: Recorder,
+        engine: Engine,
+        *,
+        timeout_s: float = 10.0,
+        seed: int = 1,
+        turns: Turns | None = None,
+    ) -> None:
+        self.seed = seed
+        self.turns = turns or Turns()
+        self.lives: LifeClock | None = None
         self.target = target
         self.recorder = recorder
         self.engine = engine
@@ -60,8 +76,10 @@ class Stage:
         self.keepalive_s = 25.0
         self.leaving = gevent.event.Event()
         self.participants = 0
+        self._arrived: set[str] = set()
         self.failures: Counter[str] = Counter()
-        self._rooms: Iterator[int] = itertools.cycle([1])
+        self._rooms: dict[str, Iterator[int]] = {"": itertools.cycle([1])}
+        self._rooms_of: dict[str, str] = {}
 
     def connection(self, user: str, source: Source, *, timeout_s: float | None = None) -> Connection:
         """A closed connection whose every transaction is recorded."""
@@ -74,20 +92,18 @@ class Stage:
             observer=self.recorder.observer(user, source),
         )
 
-    @contextmanager
-    def session(self, user: str) -> Iterator[Session]:
-        """A WebSocket and a Janus session of one user; both end with the block, the session first."""
-        with (
-            self.connection(user, Source.USERS) as connection,
-            connection.create(keepalive_s=self.keepalive_s) as session,
-        ):
-            yield session
-            if session.ended is None:
-                session.destroy()
+    @property
+    def arrived(self) -> int:
+        return len(self._arrived)
+
+    def arrive(self, user: str) -> None:
+        """A user is where it wanted to be for the first time; again is nothing."""
+        self._arrived.add(user)
 
     @contextmanager
-    def audio(self) -> Iterator[None]:
+    def audio(self, user: str) -> Iterator[None]:
         """Counts a participant while its audio flows."""
+        self.arrive(user)
         self.participants += 1
         try:
             yield
@@ -95,7 +111,7 @@ class Stage:
             self.participants -= 1
 
     @contextmanager
-    def life(self, user: str) -> Iterator[None]:
+    def life(self, user: str, leaving: gevent.event.Event) -> Iterator[None]:
         """One life of a user: what fails in it is counted and said once, and the next try does not come at once."""
         try:
             yield
@@ -104,14 +120,28 @@ class Stage:
             self.failures[kind] += 1
             if self.failures[kind] == 1:
                 log.warning("%s: %s (further ones of this kind are counted, not shown)", user, error)
-            self.leaving.wait(AFTER_FAILURE_S)
+            leaving.wait(AFTER_FAILURE_S)
 
-    def deal_rooms(self, rooms: list[int]) -> None:
-        """Users get these rooms in turn."""
-        self._rooms = itertools.cycle(rooms)
+    def deal_rooms(self, rooms: dict[str, list[int]], rooms_of: dict[str, str]) -> None:
+        """Users get rooms in turn.
 
-    def next_room(self) -> int:
-        return next(self._rooms)
+        Args:
+            rooms: numbers of the rooms, by what the scenario calls them.
+            rooms_of: group of users -> which of these they join.
+        """
+        self._rooms = {name: itertools.cycle(numbers) for name, numbers in rooms.items() if numbers}
+        self._rooms_of = rooms_of
+
+    def next_room(self, group: Users, other_than: int | None = None) -> int:
+        """The next room for somebody of this group; another one than `other_than`, if there is another."""
+        rooms = self._rooms[self._rooms_of.get(group.name, "")]
+        room = next(rooms)
+        return next(rooms) if room == other_than else room
+
+    @property
+    def server_address(self) -> str:
+        """Where media goes: the host of the WebSocket."""
+        return urllib.parse.urlsplit(self.target.url).hostname or "127.0.0.1"
 
     # -- before and after -------------------------------------------------------------------------------------------
 
@@ -152,37 +182,6 @@ class Stage:
         if isinstance(timeout_s, int) and timeout_s > 0:
             self.keepalive_s = min(25.0, timeout_s * 0.4)
         return info
-
-    @contextmanager
-    def rooms(self, numbers: list[int], *, sampling_rate: int, record: bool) -> Iterator[None]:
-        """AudioBridge rooms that are there while the block runs."""
-        if not numbers:
-            yield
-            return
-        connection = self.connection("rooms", Source.HOUSEKEEPING).open()
-        try:
-            bridge = connection.create(keepalive_s=self.keepalive_s).attach(AudioBridge)
-            made = []
-            try:
-                for number in numbers:
-                    bridge.create(number, sampling_rate=sampling_rate, description="janusload", record=record or None)
-                    made.append(number)
-                self.deal_rooms(numbers)
-                yield
-            finally:
-                for number in made:
-                    self._destroy_room(bridge, number)
-                bridge.session.close()
-                gevent.sleep(0.05)  # let the destroy leave before the socket closes
-        finally:
-            connection.close()
-
-    @staticmethod
-    def _destroy_room(bridge: AudioBridge, number: int) -> None:
-        try:
-            bridge.destroy(number, timeout_s=5.0)
-        except JanusError as error:
-            log.warning("room %s could not be destroyed: %s", number, error)
 
 
 Announce = Callable[[dict[str, object]], None]

@@ -1,31 +1,37 @@
-"""Locust users that live as people do: join, talk, leave. No clock, no metric, no try: `Stage` sees to those."""
+"""Locust users that live as their scenario says: no clock, no metric, no try; `Stage` and `Life` see to those."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+import random
+import time
+from typing import ClassVar
 
+import gevent.event
 from locust import User, task
 from locust.exception import StopUser
 
-from janusload.janus.plugins.audiobridge import AudioBridge
+from janusload.load.lives import Life
 from janusload.load.stage import Stage
-
-_numbers: dict[str, Iterator[int]] = {}
+from janusload.scenario import Users
 
 
 class JanusUser(User):  # type: ignore[misc]  # locust ships no types
-    """A user of Janus; classes below tell its life."""
+    """A user of Janus, who lives one life of its group after the other."""
 
     abstract = True
-    group = "user"
+    plan: ClassVar[Users]
 
     def __init__(self, environment: object) -> None:
         super().__init__(environment)
         # None where the test could not begin: Locust spawns users all the same before it quits
         self._stage: Stage | None = getattr(environment, "janusload", None)
-        number = next(_numbers.setdefault(self.group, itertools.count(1)))
-        self.name = f"{self.group}-{number}"
+        self.leaving = gevent.event.Event()
+        number, self._begin_ns = 0, 0
+        if self._stage is not None:
+            number, self._begin_ns = self._stage.turns.take(self.plan.name)
+            self._stage.leaving.rawlink(self._all_leave)
+        self.name = f"{self.plan.name}-{number + 1}"
+        self._lived = 0
 
     @property
     def stage(self) -> Stage:
@@ -33,59 +39,43 @@ class JanusUser(User):  # type: ignore[misc]  # locust ships no types
             raise StopUser
         return self._stage
 
+    def on_start(self) -> None:
+        """Wait for our turn: Locust spawns in lumps."""
+        self._wait_until(self._begin_ns)
+
+    def on_stop(self) -> None:
+        if self._stage is not None:
+            self._stage.leaving.unlink(self._all_leave)
+
+    def stop(self, force: bool = False) -> bool:
+        """Come to the end of this life, because Locust wants fewer users."""
+        self.leaving.set()
+        stopped: bool = super().stop(force)
+        return stopped
+
     @task  # type: ignore[untyped-decorator]  # locust ships no types
     def live(self) -> None:
-        with self.stage.life(self.name):
-            self.life()
-        if self.stage.leaving.is_set():
+        stage = self.stage
+        if self.plan.lives is not None and self._lived >= self.plan.lives:
+            self.leaving.wait()
+        if self._lived and self.plan.pause is not None:
+            self.leaving.wait(self.plan.pause.draw(self._choices("pause")))
+        if stage.lives is not None and not self.leaving.is_set():
+            self._wait_until(stage.lives.take())
+        if self.leaving.is_set():
             raise StopUser
+        self._lived += 1
+        with stage.life(self.name, self.leaving):
+            Life(stage, self.plan, self.name, self._choices("life"), self.leaving).live()
 
-    def life(self) -> None:
-        """One life, from connecting to the end."""
-        raise NotImplementedError
+    def _choices(self, what: str) -> random.Random:
+        """The same choices for the same seed, user and life, whatever the others do meanwhile."""
+        return random.Random(f"{self.stage.seed}/{self.name}/{self._lived}/{what}")
 
-    def stay(self, seconds: float | None) -> bool:
-        """Wait; False as soon as it is time to leave."""
-        return not self.stage.leaving.wait(seconds)
+    def _wait_until(self, moment_ns: int) -> None:
+        left_s = (moment_ns - time.monotonic_ns()) / 1e9
+        if left_s > 0:
+            self.leaving.wait(left_s)
 
-
-class AudioBridgeUser(JanusUser):
-    """Joins a room, publishes audio, is muted now and then, is recorded if wanted, leaves."""
-
-    abstract = True
-    group = "talker"
-    clip = "speech"
-    stay_s: float | None = None
-    mute_every_s: float | None = None
-    record = False
-
-    def life(self) -> None:
-        room = self.stage.next_room()
-        with self.stage.session(self.name) as session:
-            bridge = session.attach(AudioBridge, opaque_id=self.name)
-            with self.stage.engine.peer(self.name, clip=self.clip) as peer:
-                joined = bridge.join(room, jsep=peer.offer(), display=self.name)
-                peer.accept(joined.jsep or {})
-                with self.stage.audio():
-                    if self.record:
-                        bridge.configure(record=True, filename=f"janusload-{self.name}")
-                    self.talk(bridge)
-                    if self.record:
-                        bridge.configure(record=False)
-                    bridge.leave()
-                bridge.hangup()
-            bridge.detach()
-
-    def talk(self, bridge: AudioBridge) -> None:
-        """Talk until it is time to leave; muted and unmuted in turn if so wished."""
-        if self.mute_every_s is None:
-            self.stay(self.stay_s)
-            return
-        left_s = float("inf") if self.stay_s is None else self.stay_s
-        muted = False
-        while left_s > 0 and self.stay(min(self.mute_every_s, left_s)):
-            left_s -= self.mute_every_s
-            muted = not muted
-            bridge.configure(muted=muted)
-        if muted:
-            bridge.configure(muted=False)
+    def _all_leave(self, _: object) -> None:
+        self.leaving.set()

@@ -4,7 +4,21 @@ Quantities are written with their unit (`"2 s"`, `"60/s"`, `"20 %"`, `"256 MB"`)
 not a wrong run. All faults of a file are reported at once, each with its key and the reason.
 """
 
-from janusload.scenario.model import LabTable, Scenario, Users
+from janusload.scenario.life import Act, Choose, Repeat, Verb
+from janusload.scenario.limits import Limit
+from janusload.scenario.model import LabTable, RoomsTable, Scenario, Users
 from janusload.scenario.reading import load, parse
 
-__all__ = ["LabTable", "Scenario", "Users", "load", "parse"]
+__all__ = [
+    "Act",
+    "Choose",
+    "LabTable",
+    "Limit",
+    "Repeat",
+    "RoomsTable",
+    "Scenario",
+    "Users",
+    "Verb",
+    "load",
+    "parse",
+]

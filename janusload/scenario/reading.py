@@ -25,11 +25,13 @@ def load(path: Path) -> tuple[Scenario, str]:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ScenarioError(name, [("", f"cannot be read: {reason}")]) from None
     try:
-        return parse(tomllib.loads(text)), text
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(name, [("", f"is no TOML: {error}")]) from None
+    try:
+        return parse(table), text
     except ValidationError as error:
-        raise ScenarioError(name, [_fault(fault) for fault in error.errors()]) from None
+        raise ScenarioError(name, faults_of(error)) from None
 
 
 def parse(table: dict[str, Any]) -> Scenario:
@@ -37,13 +39,40 @@ def parse(table: dict[str, Any]) -> Scenario:
     return Scenario.model_validate(table)
 
 
-def _fault(fault: Any) -> tuple[str, str]:
-    key = ".".join(str(part) for part in fault["loc"])
+def faults_of(error: ValidationError) -> list[tuple[str, str]]:
+    """All faults as (key, reason): each says what the value was and what is wrong with it."""
+    return [fault for each in error.errors() for fault in _faults(each)]
+
+
+#: pydantic names the member of a union in the path to a fault; people do not
+_STEP_TAGS = {"act", "repeat", "choose"}
+_SHAPE_TAGS = {"steps", "ramp", "search", "spike", "soak", "churn"}
+
+
+def _faults(fault: Any) -> list[tuple[str, str]]:
+    key = ".".join(_path(fault["loc"]))
+    if fault["type"] == "several":
+        return [(".".join(part for part in (key, below) if part), reason) for below, reason in fault["ctx"]["faults"]]
     reason = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
-        reason = "no such key"
+        reason = "no such key"  # without its value, which may be a secret that does not belong here
     elif fault["type"] == "missing":
         reason = "is missing"
+    elif fault["type"] == "union_tag_invalid":
+        known = fault["ctx"]["expected_tags"].replace("'", "")
+        key, reason = f"{key}.kind", f"{fault['ctx']['tag']!r} is no shape of load; known are {known}"
     elif fault["type"] not in ("value_error",):
         reason = f"{reason} (it is {fault['input']!r})"
-    return key, reason
+    return [(key, reason)]
+
+
+def _path(location: tuple[int | str, ...]) -> list[str]:
+    """The keys as they stand in the file: without the names of union members, which follow a number or `shape`."""
+    path: list[str] = []
+    for place, part in enumerate(location):
+        before = location[place - 1] if place else None
+        of_shape = part in _SHAPE_TAGS and location[:place] == ("shape",)
+        of_step = part in _STEP_TAGS and isinstance(before, int)
+        if not of_shape and not of_step:
+            path.append(str(part))
+    return path

@@ -11,7 +11,7 @@ from janusload.janus.connection import Connection
 from janusload.load.arrivals import Arrivals
 from janusload.load.health import Health
 from janusload.load.recorder import Recorder
-from janusload.pacing import Plateau, Schedule
+from janusload.pacing import Schedule, plateau
 from janusload.records import LateRecord, Outcome, Record, RequestRecord, Source
 from tests.fake_janus import DROP, FakeJanus
 
@@ -38,20 +38,20 @@ def stream(janus: FakeJanus, schedule: Schedule, timeout_s: float = 0.5, settle_
         observer = kept.observer(f"stream-{number}", Source.ARRIVALS)
         return Connection(janus.url, timeout_s=timeout_s, observer=observer)
 
-    arrivals = Arrivals(schedule, connect, 3, timeout_s, health)
+    arrivals = Arrivals(connect, 3, timeout_s, health)
     arrivals.open()
     started_ns = time.monotonic_ns() + 10_000_000
     kept.begin_step(0, started_ns)
-    if len(schedule.plateaus) > 1:
+    if len(schedule.legs) > 1:
         kept.begin_step(1, started_ns + round(schedule.begin_s(1) * 1e9))
-    assert arrivals.run(started_ns, lambda: float("inf")) == len(schedule)
+    assert arrivals.run(schedule, started_ns) == len(schedule)
     gevent.sleep(settle_s)
     arrivals.close()
     return kept
 
 
 def test_every_arrival_is_one_record_of_its_step() -> None:
-    schedule = Schedule([Plateau(100, 0.5), Plateau(200, 0.5)])
+    schedule = Schedule([plateau(100, 0.5), plateau(200, 0.5)])
     with FakeJanus() as janus:
         kept = stream(janus, schedule, settle_s=0.3)
         assert not janus.sessions
@@ -71,7 +71,7 @@ def test_every_arrival_is_one_record_of_its_step() -> None:
 def test_a_slow_server_slows_no_arrival_down() -> None:
     with FakeJanus(lambda r: 0.8 if r["janus"] == "create" else 0.0) as janus:
         began = time.monotonic()
-        kept = stream(janus, Schedule([Plateau(100, 1.0)]), settle_s=1.2)
+        kept = stream(janus, Schedule([plateau(100, 1.0)]), settle_s=1.2)
         assert time.monotonic() - began < 3.2
         assert not janus.sessions
     creates = kept.creates()
@@ -92,7 +92,7 @@ def test_lost_connections_are_recorded_and_opened_again() -> None:
         return 0.0
 
     with FakeJanus(script) as janus:
-        kept = stream(janus, Schedule([Plateau(50, 3.0)]), settle_s=0.3)
+        kept = stream(janus, Schedule([plateau(50, 3.0)]), settle_s=0.3)
     outcomes = [r.outcome for r in kept.creates()]
     assert len(outcomes) == 150
     assert outcomes.count(Outcome.LOST_CONNECTION) >= 3

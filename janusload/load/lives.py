@@ -1,0 +1,340 @@
+"""One life of one user: the steps of its scenario, done one after the other.
+
+Whatever happens, what the life left open is closed at its end. When it is time to leave, waiting ends at once and only
+the steps that part from something are still done.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import gevent.event
+
+from janusload.errors import MediaError, ProtocolViolation
+from janusload.janus.connection import Connection
+from janusload.janus.handle import Handle, Reply
+from janusload.janus.session import Session
+from janusload.media.participants import Participant, Peer, PlainPeer
+from janusload.records import Source
+from janusload.scenario import Act, Repeat, Users, Verb
+from janusload.scenario.life import Choose
+
+if TYPE_CHECKING:
+    from janusload.load.stage import Stage
+
+_PARTING = frozenset(
+    {
+        Verb.STOP_RECORDING,
+        Verb.UNMUTE,
+        Verb.LEAVE,
+        Verb.HANGUP,
+        Verb.DETACH,
+        Verb.DESTROY,
+        Verb.DISCONNECT,
+        Verb.VANISH,
+    }
+)
+
+
+class Life:
+    """One life.
+
+    Args:
+        group: whose life it is.
+        user: its name, as in `talker-3`.
+        source: where its random choices come from.
+        leaving: set when it is time to leave.
+    """
+
+    def __init__(
+        self, stage: Stage, group: Users, user: str, source: random.Random, leaving: gevent.event.Event
+    ) -> None:
+        self._stage = stage
+        self._group = group
+        self._user = user
+        self._source = source
+        self._leaving = leaving
+        self._connection: Connection | None = None
+        self._session: Session | None = None
+        self._handle: Handle | None = None
+        self._peer: Participant | None = None
+        self._audio = ExitStack()
+        self._room = 0
+        self._far_end: dict[str, Any] = {}
+        self._muted = False
+        self._acts: dict[Verb, Callable[[Act], object]] = {
+            Verb.CONNECT: self._connect,
+            Verb.CREATE: self._create,
+            Verb.ATTACH: self._attach,
+            Verb.JOIN: self._join,
+            Verb.PUBLISH: self._publish,
+            Verb.JOIN_PUBLISH: self._join_publish,
+            Verb.SUBSCRIBE: self._subscribe,
+            Verb.PLAY: self._play,
+            Verb.MUTE: lambda _: self._mute(True),
+            Verb.UNMUTE: lambda _: self._mute(False),
+            Verb.TALK: self._wait,
+            Verb.LISTEN: self._listen,
+            Verb.WAIT: self._wait,
+            Verb.STAY: lambda _: self._leaving.wait(),
+            Verb.RECORD: self._record,
+            Verb.STOP_RECORDING: self._stop_recording,
+            Verb.CHANGEROOM: self._changeroom,
+            Verb.LIST: self._list,
+            Verb.LEAVE: lambda _: self._say("leave"),
+            Verb.HANGUP: self._hangup,
+            Verb.DETACH: self._detach,
+            Verb.DESTROY: self._destroy,
+            Verb.DISCONNECT: self._disconnect,
+            Verb.VANISH: self._vanish,
+            Verb.PING: lambda _: self._open().ping(),
+            Verb.INFO: lambda _: self._open().info(),
+        }
+
+    def live(self) -> None:
+        """Live it. Raises whatever a step raises; everything is closed all the same."""
+        try:
+            self._steps(self._group.steps)
+        finally:
+            self._end()
+
+    def _steps(self, steps: Sequence[Act | Repeat | Choose]) -> None:
+        for step in steps:
+            if isinstance(step, Repeat):
+                self._repeat(step)
+            elif isinstance(step, Choose):
+                way = self._source.choices(step.choose, [each.weight for each in step.choose])[0]
+                self._steps(way.steps)
+            elif not self._leaving.is_set() or self._parts(step):
+                self._acts[step.verb](step)
+
+    def _repeat(self, step: Repeat) -> None:
+        for _ in range(step.repeat.draw(self._source)):
+            self._steps(step.steps)
+            if self._leaving.is_set():
+                return
+
+    def _parts(self, step: Act) -> bool:
+        """Whether this is done on the way out: it parts from something that is there."""
+        if step.verb not in _PARTING:
+            return False
+        if step.verb is Verb.UNMUTE:
+            return self._muted
+        if step.verb in (Verb.DISCONNECT, Verb.VANISH):
+            return self._connection is not None
+        if step.verb is Verb.DESTROY:
+            return self._session is not None
+        return self._handle is not None
+
+    # -- the socket, the session, the handle ------------------------------------------------------------------------
+
+    def _connect(self, _: Act) -> None:
+        self._connection = self._stage.connection(self._user, Source.USERS).open()
+        if not self._group.has_audio:
+            self._stage.arrive(self._user)
+
+    def _create(self, _: Act) -> None:
+        self._session = self._open().create(keepalive_s=self._stage.keepalive_s)
+
+    def _attach(self, step: Act) -> None:
+        assert self._session is not None
+        package = f"janus.plugin.{step.plugin or self._group.plugin}"
+        self._handle = self._session.attach(package, opaque_id=self._user)
+
+    def _detach(self, _: Act) -> None:
+        """With audio still flowing: a server must bear that."""
+        self._attached().detach()
+        self._handle = None
+        self._quiet()
+
+    def _destroy(self, _: Act) -> None:
+        assert self._session is not None
+        session, self._session, self._handle = self._session, None, None
+        if session.ended is None:
+            session.destroy()
+        self._quiet()
+
+    def _disconnect(self, _: Act) -> None:
+        self._quiet()
+        self._open().close()
+        self._connection = self._session = self._handle = None
+
+    def _vanish(self, _: Act) -> None:
+        self._open().vanish()
+        self._connection = self._session = self._handle = None
+        self._quiet()
+
+    # -- rooms ------------------------------------------------------------------------------------------------------
+
+    def _join(self, _: Act) -> None:
+        if self._group.media == "plain_rtp":
+            self._join_plain(then_send=False)
+            return
+        self._say("join", **self._joining())
+
+    def _join_publish(self, _: Act) -> None:
+        if self._group.media == "plain_rtp":
+            self._join_plain(then_send=True)
+            return
+        peer = self._new_peer()
+        if self._attached().short == "videoroom":
+            reply = self._say("joinandconfigure", jsep=peer.offer(), audio=True, video=False, **self._joining())
+        else:
+            reply = self._say("join", jsep=peer.offer(), **self._joining())
+        self._accept(peer, reply)
+
+    def _join_plain(self, *, then_send: bool) -> None:
+        peer = self._stage.engine.plain(
+            self._user, clip=self._group.clip, loss=self._group.impair.loss or "", route_to=self._stage.server_address
+        )
+        self._peer = peer
+        local = peer.open()
+        reply = self._say("join", rtp={**local._asdict(), "fec": True}, **self._joining())
+        told = reply.data.get("rtp")
+        if not isinstance(told, dict) or not told.get("port"):
+            raise ProtocolViolation("audiobridge.join: plain RTP was asked for and the answer names no port")
+        self._far_end = {"ip": told["ip"], "port": told["port"], "payload_type": told.get("payload_type")}
+        if then_send:
+            self._send_plain(peer)
+
+    def _send_plain(self, peer: PlainPeer) -> None:
+        peer.connect(**self._far_end)
+        self._audio.enter_context(self._stage.audio(self._user))
+
+    def _joining(self) -> dict[str, Any]:
+        self._room = self._stage.next_room(self._group)
+        if self._attached().short == "videoroom":
+            return {"room": self._room, "ptype": "publisher", "display": self._user}
+        return {"room": self._room, "display": self._user}
+
+    def _changeroom(self, _: Act) -> None:
+        self._room = self._stage.next_room(self._group, other_than=self._room)
+        self._say("changeroom", room=self._room, display=self._user)
+
+    def _list(self, _: Act) -> None:
+        self._say("listparticipants", room=self._room)
+
+    def _mute(self, muted: bool) -> None:
+        self._say("configure", muted=muted)
+        self._muted = muted
+
+    # -- audio ------------------------------------------------------------------------------------------------------
+
+    def _publish(self, _: Act) -> None:
+        if isinstance(self._peer, PlainPeer):
+            self._send_plain(self._peer)
+            return
+        peer = self._new_peer()
+        offer = peer.offer()
+        match self._attached().short:
+            case "videoroom":
+                reply = self._say("publish", jsep=offer, audio=True, video=False)
+            case "echotest":
+                reply = self._attached().message({"audio": True, "video": False}, name="start", jsep=offer)
+            case _:
+                reply = self._say("configure", jsep=offer)
+        self._accept(peer, reply)
+
+    def _subscribe(self, _: Act) -> None:
+        feeds = self._say("listparticipants", room=self._room).data.get("participants", [])
+        publishers = [feed["id"] for feed in feeds if feed.get("publisher")]
+        if not publishers:
+            return
+        assert self._session is not None
+        handle = self._session.attach("janus.plugin.videoroom", opaque_id=self._user)
+        feed = self._source.choice(publishers)
+        body = {"request": "join", "room": self._room, "ptype": "subscriber", "streams": [{"feed": feed}]}
+        reply = handle.message(body)
+        peer = self._new_peer()
+        answer = peer.answer(reply.jsep or {})
+        handle.message({"request": "start"}, jsep=answer)
+        peer.connected()
+        self._audio.enter_context(self._stage.audio(self._user))
+
+    def _record(self, _: Act) -> None:
+        if self._attached().short == "recordplay":
+            peer = self._new_peer()
+            reply = self._say("record", jsep=peer.offer(), name=f"janusload-{self._user}")
+            self._accept(peer, reply)
+            return
+        self._say("configure", record=True, filename=f"janusload-{self._user}")
+
+    def _stop_recording(self, _: Act) -> None:
+        if self._attached().short == "recordplay":
+            self._say("stop")
+        else:
+            self._say("configure", record=False)
+
+    def _play(self, _: Act) -> None:
+        recordings = self._say("list").data.get("list", [])
+        if not recordings:
+            return
+        reply = self._say("play", id=max(each["id"] for each in recordings))
+        peer = self._new_peer()
+        answer = peer.answer(reply.jsep or {})
+        self._say("start", jsep=answer)
+        peer.connected()
+        self._audio.enter_context(self._stage.audio(self._user))
+
+    def _hangup(self, _: Act) -> None:
+        self._attached().hangup()
+        self._quiet()
+
+    def _new_peer(self) -> Peer:
+        peer = self._stage.engine.peer(self._user, clip=self._group.clip, loss=self._group.impair.loss or "")
+        self._peer = peer
+        return peer
+
+    def _accept(self, peer: Peer, reply: Reply) -> None:
+        if reply.jsep is None:
+            raise ProtocolViolation("an offer was answered without a jsep")
+        peer.accept(reply.jsep)
+        self._audio.enter_context(self._stage.audio(self._user))
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    def _wait(self, step: Act) -> None:
+        assert step.span is not None
+        self._leaving.wait(step.span.draw(self._source))
+
+    def _listen(self, step: Act) -> None:
+        peer = self._peer
+        if peer is None:
+            raise MediaError("there is no audio to be silent with", phase="media")
+        peer.pause()
+        self._wait(step)
+        peer.resume()
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def _quiet(self) -> None:
+        """No audio of ours any more."""
+        self._audio.close()
+        peer, self._peer = self._peer, None
+        if peer is not None:
+            peer.close()
+
+    def _end(self) -> None:
+        self._quiet()
+        if self._session is not None:
+            self._session.close()
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._session = self._handle = None
+
+    # -- what is there ----------------------------------------------------------------------------------------------
+
+    def _open(self) -> Connection:
+        assert self._connection is not None, "the life was walked before it was lived"
+        return self._connection
+
+    def _attached(self) -> Handle:
+        assert self._handle is not None, "the life was walked before it was lived"
+        return self._handle
+
+    def _say(self, request: str, *, jsep: dict[str, Any] | None = None, **fields: Any) -> Reply:
+        body = {"request": request, **fields}
+        return self._attached().message(body, jsep=jsep)
