@@ -2,12 +2,12 @@
 
 A clip is packets with a codec name, a clock rate and a duration per packet: that is all the pump knows of it, so that
 clips of another codec, or of video, can come without touching the pump. The payload type is the peers' to negotiate.
+What the clips sound like is in `sounds`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,12 +15,21 @@ import av
 import numpy as np
 
 from janusload.errors import MediaError
+from janusload.media import sounds
+from janusload.media.sounds import RATE, Samples
 
-Samples = np.ndarray[tuple[int], np.dtype[np.float64]]
+Pcm = np.ndarray[tuple[int], np.dtype[np.int16]]
 
-RATE = 48_000
 #: level of RFC 6464 that means silence
 SILENT = 127
+
+#: packet durations that the pump's period can keep, in ms
+PTIMES = (20, 40, 60)
+
+#: libopus with DTX sends all of the first 200 ms of silence and then one packet in 400 ms, to keep the line's noise
+#: (silk/define.h: NB_SPEECH_FRAMES_BEFORE_DTX, MAX_CONSECUTIVE_DTX); PyAV's encoder has no switch for it
+_DTX_AFTER_MS = 200
+_DTX_EVERY_MS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +38,11 @@ class Clip:
 
     Attributes:
         name: as in `speech` or `tone:440`.
-        codec: name in an `rtpmap`, as in `opus`.
+        codec: name in an `rtpmap`, in small letters, as in `opus`.
         clock_rate: RTP clock in Hz.
         channels: as an `rtpmap` has it (RFC 7587 section 7: always 2 for Opus).
         ptime_ms: duration of a packet.
-        packets: payloads, in order.
+        packets: payloads, in order; where one is empty nothing is sent, but time goes on (DTX).
         levels: audio level of each packet in -dBov, 0 (loudest) to 127 (silence), RFC 6464 section 3.
     """
 
@@ -51,42 +60,28 @@ class Clip:
         return self.clock_rate * self.ptime_ms // 1000
 
 
-def speech(seconds: float, *, pitch_hz: float = 120.0) -> Samples:
-    """A voice that says nothing: harmonics of a gliding pitch under formants, four syllables a second, with pauses.
+def make(name: str, codec: str = "opus", ptime_ms: int = 20) -> Clip:
+    """The clip called `name`; takes some 10 ms per second of audio.
 
-    Voiced all through its syllables, because Opus puts in-band FEC only where there is something to protect.
+    Args:
+        name: `speech`, `silence`, `silence:dtx`, `chirp`, `tone:HERTZ` or `file:PATH` (whatever FFmpeg reads).
+        codec: `opus`, `pcma` or `pcmu`.
+        ptime_ms: 20, 40 or 60; 20 for G.711, as the AudioBridge takes nothing else.
+
+    Raises:
+        MediaError: phase `media`; there is no such clip, or the file has no audio that could be read.
     """
-    t = np.arange(int(seconds * RATE)) / RATE
-    # the glide and the syllables have whole periods in a clip, so that its loop has no click
-    glide = pitch_hz * (1 + 0.15 * np.sin(2 * np.pi * t * max(1, round(0.5 * seconds)) / seconds))
-    phase = 2 * np.pi * np.cumsum(glide) / RATE
-    voice = np.zeros_like(t)
-    for harmonic in range(1, 24):
-        frequency = harmonic * pitch_hz
-        # three formants of an open vowel (about 700, 1200 and 2500 Hz) over a falling spectrum
-        gain = sum(math.exp(-(((frequency - centre) / width) ** 2)) for centre, width in _FORMANTS) + 0.05
-        voice += gain / harmonic**0.5 * np.sin(harmonic * phase)
-    syllables = np.clip(np.sin(2 * np.pi * t * max(1, round(4 * seconds)) / seconds) + 0.8, 0.1, None)
-    phrases = np.where((t % 4.0) < 3.4, 1.0, 0.0)
-    loud = voice * syllables * phrases
-    scaled: Samples = loud * (0.3 / float(np.max(np.abs(loud))))
-    return scaled
-
-
-_FORMANTS = ((700.0, 200.0), (1200.0, 250.0), (2500.0, 400.0))
-
-
-def tone(seconds: float, *, frequency_hz: float) -> Samples:
-    """One sine at -16 dBov; of whole periods, so that its loop has no click."""
-    periods = max(1, round(frequency_hz * seconds))
-    t = np.arange(int(seconds * RATE)) / RATE
-    wave: Samples = 0.16 * np.sin(2 * np.pi * t * periods / seconds)
-    return wave
-
-
-def silence(seconds: float) -> Samples:
-    """Digital silence."""
-    return np.zeros(int(seconds * RATE))
+    if ptime_ms not in PTIMES:
+        raise MediaError(f"packets of {ptime_ms} ms cannot be sent, only of 20, 40 or 60", phase="media")
+    samples = sounds.make(name)
+    if codec in _COMPANDED:
+        if ptime_ms != 20:
+            raise MediaError(f"{codec} has packets of 20 ms, not of {ptime_ms}", phase="media")
+        return encode_g711(name, samples, codec)
+    if codec != "opus":
+        raise MediaError(f"there is no codec {codec!r}; known are opus, pcma, pcmu", phase="media")
+    clip = encode_opus(name, samples, ptime_ms=ptime_ms)
+    return with_dtx(clip) if name == "silence:dtx" else clip
 
 
 def encode_opus(name: str, samples: Samples, *, bit_rate: int = 24_000, ptime_ms: int = 20) -> Clip:
@@ -96,7 +91,7 @@ def encode_opus(name: str, samples: Samples, *, bit_rate: int = 24_000, ptime_ms
         MediaError: phase `media`; the encoder refuses.
     """
     per_packet = RATE * ptime_ms // 1000
-    pcm = np.clip(samples * 32767, -32768, 32767).astype(np.int16)
+    pcm = _pcm(samples)
     try:
         encoder = av.CodecContext.create("libopus", "w")
         encoder.sample_rate = RATE
@@ -123,34 +118,53 @@ def encode_opus(name: str, samples: Samples, *, bit_rate: int = 24_000, ptime_ms
     return Clip(name, "opus", RATE, 2, ptime_ms, tuple(packets), tuple(levels[: len(packets)]))
 
 
-def audio_level(pcm: np.ndarray[tuple[int], np.dtype[np.int16]]) -> int:
+#: FFmpeg's names of G.711's two laws
+_COMPANDED = {"pcma": "pcm_alaw", "pcmu": "pcm_mulaw"}
+_G711_RATE = 8000
+#: samples, and bytes, of 20 ms
+_G711_BYTES = 160
+
+
+def encode_g711(name: str, samples: Samples, codec: str) -> Clip:
+    """Encode mono samples (48 kHz, -1..1) as G.711: packets of exactly 160 bytes, which are 20 ms.
+
+    Raises:
+        MediaError: phase `media`; it is shorter than a packet.
+    """
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=_G711_RATE)
+    whole = av.AudioFrame.from_ndarray(_pcm(samples).reshape(1, -1), format="s16", layout="mono")
+    whole.sample_rate = RATE
+    frames = [*resampler.resample(whole), *resampler.resample(None)]
+    pcm = np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(np.int16)
+    encoder = av.CodecContext.create(_COMPANDED[codec], "w")
+    encoder.sample_rate, encoder.layout, encoder.format = _G711_RATE, "mono", "s16"
+    encoder.time_base = Fraction(1, _G711_RATE)
+    packets: list[bytes] = []
+    levels: list[int] = []
+    for start in range(0, len(pcm) - _G711_BYTES + 1, _G711_BYTES):
+        chunk = pcm[start : start + _G711_BYTES]
+        frame = av.AudioFrame.from_ndarray(chunk.reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate = _G711_RATE
+        packets.append(b"".join(bytes(packet) for packet in encoder.encode(frame)))
+        levels.append(audio_level(chunk))
+    if not packets:
+        raise MediaError(f"the clip {name} is shorter than one packet", phase="media")
+    return Clip(name, codec, _G711_RATE, 1, 20, tuple(packets), tuple(levels))
+
+
+def with_dtx(clip: Clip) -> Clip:
+    """A clip of silence as a sender with discontinuous transmission sends it (RFC 7587 section 3.1.3)."""
+    first, every = _DTX_AFTER_MS // clip.ptime_ms, _DTX_EVERY_MS // clip.ptime_ms
+    sent = [packet if at < first or at % every == 0 else b"" for at, packet in enumerate(clip.packets)]
+    return Clip(clip.name, clip.codec, clip.clock_rate, clip.channels, clip.ptime_ms, tuple(sent), clip.levels)
+
+
+def audio_level(pcm: Pcm) -> int:
     """Level of a packet's samples in -dBov (RFC 6464 section 3)."""
     rms = float(np.sqrt(np.mean(np.square(pcm.astype(np.float64))))) / 32768
     return SILENT if rms <= 0 else min(SILENT, max(0, round(-20 * math.log10(rms))))
 
 
-#: tones that `tone` without a frequency goes through: apart from each other by more than Opus blurs, no harmonics
-TONES_HZ = (330.0, 415.0, 523.0, 587.0, 740.0, 880.0, 1047.0, 1175.0, 1319.0, 1480.0)
-
-_MAKERS: dict[str, Callable[[str], Samples]] = {
-    "speech": lambda _: speech(8.0),
-    "silence": lambda _: silence(1.0),
-    "tone": lambda frequency: tone(1.0, frequency_hz=float(frequency)),
-}
-
-
-def make(name: str) -> Clip:
-    """The clip called `name`: `speech`, `silence` or `tone:HERTZ`. Takes some 10 ms per second of audio.
-
-    Raises:
-        MediaError: phase `media`; there is no such clip.
-    """
-    kind, _, argument = name.partition(":")
-    try:
-        samples = _MAKERS[kind](argument)
-        if kind == "tone" and not 20 <= float(argument) <= 20_000:
-            raise ValueError
-    except (KeyError, ValueError) as exc:
-        known = "speech, silence, tone:HERTZ (20 to 20000)"
-        raise MediaError(f"there is no clip {name!r}; known are {known}", phase="media") from exc
-    return encode_opus(name, samples)
+def _pcm(samples: Samples) -> Pcm:
+    rounded: Pcm = np.clip(samples * 32767, -32768, 32767).astype(np.int16)
+    return rounded

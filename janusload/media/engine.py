@@ -6,7 +6,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gevent
@@ -16,9 +16,13 @@ from janusload.media import messages
 from janusload.media.link import WorkerLink
 from janusload.media.messages import Message, TickChoice
 from janusload.media.participants import FINAL, Participant, Peer, PlainPeer
+from janusload.media.tones import TONES_HZ
 from janusload.records import PeerEventKind, PeerEventRecord, Record
 
 log = logging.getLogger(__name__)
+
+#: an impairment, as text or as a table: see `impairment`
+Impair = str | Mapping[str, object]
 
 
 class Engine:
@@ -55,6 +59,7 @@ class Engine:
             raise MediaError(f"there is no tick {tick!r}; known are {', '.join(TickChoice)}", phase="worker")
         self._carriers = [Carrier(number, on_record, on_lost, public_targets, tick) for number in range(workers)]
         self._numbers = itertools.count()
+        self._tones = itertools.count()
 
     @property
     def pids(self) -> list[int]:
@@ -90,34 +95,65 @@ class Engine:
         for carrier in self._carriers:
             carrier.link.finish(max(0.0, deadline - time.monotonic()))
 
-    def peer(self, name: str, *, clip: str = "speech", loss: str = "", route_to: str | None = None) -> Peer:
+    def peer(
+        self,
+        name: str,
+        *,
+        clip: str = "speech",
+        codec: str = "opus",
+        ptime_ms: int = 20,
+        impair: Impair = "",
+        loss: str = "",
+        route_to: str | None = None,
+    ) -> Peer:
         """A peer connection on the worker that carries the fewest; nothing is created yet.
 
         Args:
             name: what its records are called.
-            clip: what it says: `speech`, `silence`, `tone` (one of several, by turns) or `tone:HERTZ`.
-            loss: packets that are not to leave, as `every:2` or `random:0.1`: see `impairment`.
+            clip: what it says: `speech`, `silence`, `silence:dtx`, `chirp`, `tone` (one of several, by turns),
+                `tone:HERTZ` or `file:PATH`.
+            codec: `opus`, `pcma` or `pcmu`; only this one is offered.
+            ptime_ms: duration of a packet: 20, 40 or 60; 20 for G.711.
+            impair: what a bad network does to its packets, as `loss=bursts:0.05:3, delay=40` or as a table: see
+                `impairment`.
+            loss: the same as `impair` with this `loss` and nothing else.
             route_to: address of the server: media is bound to the interface that routes there, and no other. Without
                 it, candidates are gathered on all interfaces but loopback.
 
         Raises:
             WorkerLost: no worker runs.
         """
-        making = {"clip": clip, "loss": loss, "route_to": route_to}
+        making = self._making(clip, codec, ptime_ms, _either(impair, loss), route_to)
         return Peer(self._least(), next(self._numbers), name, making)
 
-    def plain(self, name: str, *, clip: str = "speech", loss: str = "", route_to: str = "127.0.0.1") -> PlainPeer:
+    def plain(
+        self,
+        name: str,
+        *,
+        clip: str = "speech",
+        codec: str = "opus",
+        ptime_ms: int = 20,
+        impair: Impair = "",
+        loss: str = "",
+        route_to: str = "127.0.0.1",
+    ) -> PlainPeer:
         """A plain-RTP participant of an AudioBridge room, without ICE and DTLS; nothing is created yet.
 
         Args:
-            name, clip, loss: as for `peer`.
+            name, clip, codec, ptime_ms, impair, loss: as for `peer`.
             route_to: address of the server; the socket is bound to the interface that routes there.
 
         Raises:
             WorkerLost: no worker runs.
         """
-        making = {"clip": clip, "loss": loss, "route_to": route_to}
+        making = self._making(clip, codec, ptime_ms, _either(impair, loss), route_to)
         return PlainPeer(self._least(), next(self._numbers), name, making)
+
+    def _making(self, clip: str, codec: str, ptime_ms: int, impair: Impair, route_to: str | None) -> dict[str, Any]:
+        if clip == "tone":
+            clip = f"tone:{TONES_HZ[next(self._tones) % len(TONES_HZ)]}"
+        impair = impair if isinstance(impair, str) else dict(impair)
+        return {"clip": clip, "codec": codec, "ptime_ms": ptime_ms, "impair": impair, "route_to": route_to}
 
     def _least(self) -> Carrier:
         """The worker that carries the fewest."""
@@ -125,6 +161,12 @@ class Engine:
         if not alive:
             raise WorkerLost("no media worker is running")
         return min(alive, key=lambda each: len(each.peers))
+
+
+def _either(impair: Impair, loss: str) -> Impair:
+    if impair and loss:
+        raise MediaError("an impairment says itself what is lost: give one or the other", phase="media")
+    return impair or loss
 
 
 class Carrier:

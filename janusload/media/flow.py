@@ -12,9 +12,15 @@ import pylibsrtp
 from janusload.media import rtcp, srtp
 from janusload.media.clips import Clip
 from janusload.media.ice import Address
+from janusload.media.impairment import Fate
 from janusload.media.quality import Reception
 
 PERIOD_NS = 20_000_000
+
+#: a packet is late when it left more than this after it was due
+LATE_NS = 5_000_000
+
+Tap = Callable[[bytes, int], None]
 
 #: datagrams of one peer that may wait to be handed back to the loop
 HANDED_BACK_LIMIT = 32
@@ -25,6 +31,9 @@ class Flow:
 
     Attributes:
         tx, rx: libsrtp's sessions; None for plain RTP, which has no RTCP either.
+        fates: what becomes of each packet (see `impairment`); None if all leave at once.
+        tap: is given each RTP packet that came, decrypted, and when; must not block. None if nobody listens.
+        began_ns: when the clip's first packet was due last, monotonic; 0 before.
         sending: whether packets leave; may be set by anybody.
         sent, sent_bytes, octets: RTP datagrams, their bytes, and payload bytes of them.
         used: sequence numbers used: sent, withheld to play a loss, or refused by the kernel.
@@ -36,8 +45,10 @@ class Flow:
     """
 
     __slots__ = (
+        "began_ns",
         "cname",
         "every",
+        "fates",
         "first_sequence",
         "forged",
         "handed_back",
@@ -46,7 +57,6 @@ class Flow:
         "keep",
         "late",
         "level_id",
-        "losses",
         "octets",
         "overflowed",
         "packets",
@@ -71,6 +81,7 @@ class Flow:
         "ssrc",
         "step",
         "strange",
+        "tap",
         "timestamp",
         "tx",
         "used",
@@ -89,7 +100,8 @@ class Flow:
         payload_type: int,
         audio_level_id: int | None,
         incoming: Callable[[bytes, Address], None],
-        losses: Iterator[bool] | None = None,
+        fates: Iterator[Fate] | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self.sock = sock
         self.send = sock.send
@@ -112,7 +124,9 @@ class Flow:
         self.first_sequence = (self.sequence + 1) & 0xFFFF
         self.timestamp = random.getrandbits(32)
         self.packets = with_extension(clip, audio_level_id)
-        self.losses = losses
+        self.fates = fates
+        self.tap = tap
+        self.began_ns = 0
         self.index = random.randrange(len(clip.packets))
         self.step = clip.ticks_per_packet
         self.every = clip.ptime_ms * 1_000_000 // PERIOD_NS
@@ -125,9 +139,9 @@ class Flow:
         self.remote_lost_share: float | None = None
 
     @staticmethod
-    def plain_with(*, losses: Iterator[bool] | None = None, **_: object) -> bool:
+    def plain_with(*, fates: Iterator[Fate] | None = None, tap: Tap | None = None, **_: object) -> bool:
         """Whether a flow of these arguments only plays its clip and counts what comes: all that the C tick can."""
-        return losses is None
+        return fates is None and tap is None
 
     @property
     def dropped(self) -> int:

@@ -27,9 +27,8 @@ from typing import Any
 
 from janusload.media import srtp
 from janusload.media.clips import Clip
-from janusload.media.flow import PERIOD_NS, Flow, with_extension
+from janusload.media.flow import LATE_NS, PERIOD_NS, Flow, with_extension
 from janusload.media.quality import Lateness, Reception
-from janusload.media.tick import LATE_NS
 
 SOURCE = Path(__file__).with_name("tick.c")
 FLAGS = ("-O2", "-shared", "-fPIC")
@@ -55,7 +54,7 @@ class _Reception(ctypes.Structure):
             (name, ctypes.c_int64)
             for name in (
                 *("received", "lost_before", "in_stretch", "base", "max", "cycles", "resync"),
-                *("expected_prior", "received_prior", "sender_ntp", "sender_ns", "jitter_x16"),
+                *("expected_prior", "received_prior", "sender_ntp", "sender_ns", "jitter_x16", "first_ns"),
             )
         ),
         *((name, ctypes.c_uint32) for name in ("clock_rate", "ssrc", "transit", "begun", "jitter_known", "unused")),
@@ -71,7 +70,7 @@ class _Flow(ctypes.Structure):
             (name, ctypes.c_int64)
             for name in (
                 *("sent", "sent_bytes", "octets", "used", "late", "received_bytes"),
-                *("forged", "replayed", "strange", "send_errors", "receive_errors"),
+                *("forged", "replayed", "strange", "send_errors", "receive_errors", "began_ns"),
             )
         ),
         *(
@@ -221,6 +220,7 @@ class NativeReception(Reception):
     clock_rate = _field("clock_rate")
     sender_ntp = _field("sender_ntp")
     sender_ns = _field("sender_ns")
+    first_ns = _field("first_ns")
     _lost_before = _field("lost_before")
     _base = _field("base")
     _max = _field("max")
@@ -273,6 +273,7 @@ class NativeFlow(Flow):
     strange = _field("strange")
     send_errors = _field("send_errors")
     receive_errors = _field("receive_errors")
+    began_ns = _field("began_ns")
 
     def __init__(self, **options: Any) -> None:
         self._c = _Flow()

@@ -20,6 +20,7 @@ from janusload.media import sdp
 from janusload.media.clips import Clip
 from janusload.media.flow import Flow
 from janusload.media.ice import Address, PeerSocket, SocketConnection
+from janusload.media.impairment import Fate
 from janusload.media.pump import Pump
 
 
@@ -64,7 +65,7 @@ class Peer:
         number: int,
         *,
         clip: Clip,
-        losses: Iterator[bool] | None,
+        fates: Iterator[Fate] | None,
         controlling: bool,
         addresses: list[str],
         allowed: Callable[[str], bool],
@@ -84,7 +85,7 @@ class Peer:
         self.receives = False
         self.paused = False
         self._clip = clip
-        self._losses = losses
+        self._fates = fates
         self._allowed = allowed
         self._pump = pump
         self._on_change = on_change
@@ -166,7 +167,7 @@ class Peer:
         await asyncio.shield(self._end())
 
     def _read(self, text: str, *, offering: bool) -> sdp.Remote:
-        remote = sdp.read(text, offering=offering)
+        remote = sdp.read(text, offering=offering, codec=self.codec)
         candidates = sdp.udp_candidates(remote)
         if not candidates:
             raise MediaError("the far end offers no UDP candidate", phase="ice")
@@ -189,6 +190,7 @@ class Peer:
             fingerprint=next(each for each in fingerprints if each.algorithm == "sha-256"),
             ssrc=self._ssrc,
             cname=self._cname,
+            codec=self.codec,
             answering=answering,
         )
 
@@ -248,7 +250,7 @@ class Peer:
             tx=self._dtls._tx_srtp,
             rx=self._dtls._rx_srtp,
             clip=self._clip,
-            losses=self._losses,
+            fates=self._fates,
             ssrc=self._ssrc,
             cname=self._cname,
             payload_type=remote.payload_type,

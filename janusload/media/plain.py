@@ -17,6 +17,7 @@ from janusload.errors import MediaError
 from janusload.media.clips import Clip
 from janusload.media.flow import Flow
 from janusload.media.ice import SO_TIMESTAMPNS, Address
+from janusload.media.impairment import Fate
 from janusload.media.peer import PeerState
 from janusload.media.pump import Pump
 
@@ -35,7 +36,7 @@ class PlainPeer:
         number: int,
         *,
         clip: Clip,
-        losses: Iterator[bool] | None,
+        fates: Iterator[Fate] | None,
         payload_type: int,
         address: str,
         allowed: Callable[[str], bool],
@@ -54,7 +55,7 @@ class PlainPeer:
         self.receives = True
         self.paused = False
         self._clip = clip
-        self._losses = losses
+        self._fates = fates
         self._payload_type = payload_type
         self._address = address
         self._allowed = allowed
@@ -106,7 +107,7 @@ class PlainPeer:
             tx=None,
             rx=None,
             clip=self._clip,
-            losses=self._losses,
+            fates=self._fates,
             ssrc=secrets.randbits(32),
             cname="",
             payload_type=self._payload_type if payload_type is None else payload_type,

@@ -59,6 +59,7 @@ class Pump:
         self.tick = TickChoice.PYTHON
         self.without_c = ""
         python = PythonTick(SLOTS, self._lateness)
+        self._held = python.held
         self._ticks: dict[type[Flow], Tick[Any]] = {Flow: python}
         if tick != TickChoice.PYTHON:
             try:
@@ -142,9 +143,7 @@ class Pump:
                         self._wake.wait()
                     continue
                 index = min((each for each in range(SLOTS) if self._filled[each]), key=due.__getitem__)
-                wait_ns = due[index] - time.monotonic_ns()
-                if wait_ns > 0:
-                    time.sleep(wait_ns / 1e9)
+                self._wait(due[index])
                 self._send(index)
                 for tick in self._ticks.values():
                     tick.drain(index, due[index] - PERIOD_NS + SLOT_NS)
@@ -153,6 +152,13 @@ class Pump:
             if self._fault is None:
                 raise
             self._fault(exc)
+
+    def _wait(self, until_ns: int) -> None:
+        """Sleep, but for what was held back and is to leave meanwhile."""
+        while (next_ns := self._held.next_ns) is not None and next_ns < until_ns:
+            _sleep_until(next_ns)
+            self._held.release(self._flows)
+        _sleep_until(until_ns)
 
     def _obey(self) -> None:
         while self._commands:
@@ -231,3 +237,9 @@ class Pump:
             flow.sock.send(self._view[: self._length[0]])
         except OSError:
             flow.send_errors += 1
+
+
+def _sleep_until(moment_ns: int) -> None:
+    wait_ns = moment_ns - time.monotonic_ns()
+    if wait_ns > 0:
+        time.sleep(wait_ns / 1e9)

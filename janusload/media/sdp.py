@@ -5,6 +5,7 @@ Written with one fingerprint only: of aiortc's three Janus takes the sha-256 and
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import secrets
 from dataclasses import dataclass
@@ -20,8 +21,19 @@ LIMIT = 64 * 1024
 
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 _AUDIO_LEVEL_ID = 1
-#: payload type that we offer for Opus
-OPUS = 111
+#: what we can send, and the payload type that we offer for it (G.711's are static, RFC 3551 section 6)
+CODECS = {
+    # without useinbandfec Janus neither decodes FEC nor sends it
+    "opus": RTCRtpCodecParameters(
+        mimeType="audio/opus",
+        clockRate=48_000,
+        channels=2,
+        payloadType=111,
+        parameters={"minptime": 10, "useinbandfec": 1},
+    ),
+    "pcma": RTCRtpCodecParameters(mimeType="audio/PCMA", clockRate=8000, channels=1, payloadType=8),
+    "pcmu": RTCRtpCodecParameters(mimeType="audio/PCMU", clockRate=8000, channels=1, payloadType=0),
+}
 
 #: direction of the far end -> (we send, we receive)
 _SEEN_FROM_HERE = {
@@ -63,12 +75,13 @@ def describe(
     fingerprint: RTCDtlsFingerprint,
     ssrc: int,
     cname: str,
+    codec: str = "opus",
     answering: Remote | None = None,
 ) -> str:
-    """The SDP of an offer, or of an answer to `answering`."""
+    """The SDP of an offer of one codec, or of an answer to `answering`."""
     session = SessionDescription()
     session.origin = f"- {secrets.randbits(62)} 2 IN IP4 0.0.0.0"
-    payload_type = answering.payload_type if answering else OPUS
+    payload_type = answering.payload_type if answering else CODECS[codec].payloadType
     media = MediaDescription("audio", 9, "UDP/TLS/RTP/SAVPF", [payload_type])
     media.host = "0.0.0.0"
     media.direction = "sendrecv"
@@ -84,15 +97,7 @@ def describe(
         role = "client"
     if level_id is not None:
         media.rtp.headerExtensions = [RTCRtpHeaderExtensionParameters(id=level_id, uri=AUDIO_LEVEL)]
-    codec = RTCRtpCodecParameters(
-        mimeType="audio/opus",
-        clockRate=48_000,
-        channels=2,
-        payloadType=payload_type,
-        # without useinbandfec Janus neither decodes FEC nor sends it
-        parameters={"minptime": 10, "useinbandfec": 1},
-    )
-    media.rtp.codecs = [codec]
+    media.rtp.codecs = [dataclasses.replace(CODECS[codec], payloadType=payload_type)]
     media.msid = f"{cname} audio"
     media.ssrc = [SsrcDescription(ssrc=ssrc, cname=cname)]
     media.rtcp_port, media.rtcp_host, media.rtcp_mux = 9, "0.0.0.0", True
@@ -107,8 +112,8 @@ def describe(
     return str(session)
 
 
-def read(text: str, *, offering: bool) -> Remote:
-    """Read the far end's answer, or its offer where `offering`.
+def read(text: str, *, offering: bool, codec: str = "opus") -> Remote:
+    """Read the far end's answer, or its offer where `offering`; `codec` is what we send.
 
     Raises:
         MediaError: phase `sdp`; it is none, or it has no audio m-line that we can take part in.
@@ -123,9 +128,9 @@ def read(text: str, *, offering: bool) -> Remote:
     media = next((each for each in session.media if each.kind == "audio" and each.port != 0), None)
     if media is None:
         raise MediaError("the far end's SDP has no audio m-line in use", phase="sdp")
-    codec = next((each for each in media.rtp.codecs if each.mimeType.lower() == "audio/opus"), None)
-    if codec is None:
-        raise MediaError("the far end's SDP has no codec that we have (opus)", phase="sdp")
+    taken = next((each for each in media.rtp.codecs if each.mimeType.lower() == f"audio/{codec}"), None)
+    if taken is None:
+        raise MediaError(f"the far end's SDP does not have our codec ({codec})", phase="sdp")
     if media.dtls is None or not media.dtls.fingerprints:
         raise MediaError("the far end's SDP has no DTLS fingerprint or set-up role", phase="sdp")
     if not any(each.algorithm.lower() in ("sha-256", "sha-384", "sha-512") for each in media.dtls.fingerprints):
@@ -143,9 +148,9 @@ def read(text: str, *, offering: bool) -> Remote:
         ice=media.ice,
         candidates=media.ice_candidates,
         dtls=media.dtls,
-        codec="opus",
-        payload_type=codec.payloadType,
-        clock_rate=codec.clockRate,
+        codec=codec,
+        payload_type=taken.payloadType,
+        clock_rate=taken.clockRate,
         audio_level_id=level if level is not None and 1 <= level <= 14 else None,
         sends=sends,
         receives=receives,

@@ -34,7 +34,7 @@ struct packet {
 /* as quality.Reception */
 struct reception {
     int64_t received, lost_before, in_stretch, base, max, cycles, resync;
-    int64_t expected_prior, received_prior, sender_ntp, sender_ns, jitter_x16;
+    int64_t expected_prior, received_prior, sender_ntp, sender_ns, jitter_x16, first_ns;
     uint32_t clock_rate, ssrc, transit, begun, jitter_known, unused;
 };
 
@@ -43,7 +43,7 @@ struct flow {
     void *tx, *rx;
     const struct packet *packets;
     int64_t sent, sent_bytes, octets, used, late, received_bytes;
-    int64_t forged, replayed, strange, send_errors, receive_errors;
+    int64_t forged, replayed, strange, send_errors, receive_errors, began_ns;
     uint32_t packet_count, index, every, wait, step, timestamp, ssrc, sequence;
     uint32_t payload_type, second, sending;
     int32_t fd;
@@ -145,8 +145,12 @@ void tick_send(struct tick *tick, struct flow **flows, int64_t count, int64_t du
         flow->timestamp += flow->step;
         if (!flow->sending)
             continue;
+        if (!flow->index)
+            flow->began_ns = due_ns;
         const struct packet *packet = &flow->packets[flow->index];
         flow->index = flow->index + 1 < flow->packet_count ? flow->index + 1 : 0;
+        if (!packet->size)
+            continue;
         flow->sequence = (flow->sequence + 1) & 0xFFFF;
         flow->used++;
         int length = 12;
@@ -208,6 +212,8 @@ static void received(struct reception *from, uint32_t ssrc, uint32_t sequence, u
 {
     from->received++;
     if (!from->begun || ssrc != from->ssrc) {
+        if (!from->first_ns)
+            from->first_ns = arrived_ns;
         begin(from, ssrc, sequence);
     } else {
         uint32_t ahead = (sequence - (uint32_t)from->max) & 0xFFFF;

@@ -19,12 +19,11 @@ import time
 from typing import Protocol, TypeVar
 
 from janusload.media import srtp
-from janusload.media.flow import PERIOD_NS, Flow
+from janusload.media.flow import LATE_NS, PERIOD_NS, Flow
+from janusload.media.held import HeldBack
 from janusload.media.ice import ANCILLARY_BYTES, SO_TIMESTAMPNS
+from janusload.media.impairment import AT_ONCE
 from janusload.media.quality import Lateness
-
-#: a packet is late when it left more than this after it was due
-LATE_NS = 5_000_000
 
 BUFFER_BYTES = 2048
 #: what SRTP may add (libsrtp's SRTP_MAX_TRAILER_LEN and some)
@@ -81,12 +80,16 @@ class PythonTick:
     Args:
         slots: how many slots the period has.
         lateness: where to count how late packets left.
+
+    Attributes:
+        held: what is to leave later than its turn.
     """
 
     FILL = 50
 
     def __init__(self, slots: int, lateness: Lateness) -> None:
         self._lateness = lateness
+        self.held = HeldBack(lateness)
         self._slots: list[list[Flow]] = [[] for _ in range(slots)]
         self._flows: dict[int, Flow] = {}
         self._epoll = select.epoll()
@@ -144,11 +147,16 @@ class PythonTick:
             flow.timestamp = timestamp = (flow.timestamp + flow.step) & 0xFFFFFFFF
             if not flow.sending:
                 continue
+            if not flow.index:
+                flow.began_ns = due_ns
             payload, extension = flow.packets[flow.index]
             flow.index = (flow.index + 1) % len(flow.packets)
+            if not payload:
+                continue
             flow.sequence = sequence = (flow.sequence + 1) & 0xFFFF
             flow.used += 1
-            if flow.losses is not None and next(flow.losses):
+            fate = AT_ONCE if flow.fates is None else next(flow.fates)
+            if not fate:
                 continue
             if extension:
                 with_level(
@@ -164,6 +172,9 @@ class PythonTick:
             length[0] = end
             if flow.tx is not None and protect(flow.tx, cdata, length):
                 flow.send_errors += 1
+                continue
+            if fate is not AT_ONCE:
+                self.held.take(flow, fate, bytes(view[: length[0]]), len(payload), due_ns)
                 continue
             try:
                 flow.sent_bytes += flow.send(view[: length[0]])
@@ -231,3 +242,5 @@ class PythonTick:
         sequence, timestamp, ssrc = _SEQUENCE_TIMESTAMP_SSRC.unpack_from(view, 2)
         flow.received_bytes += size
         flow.reception.packet(ssrc, sequence, timestamp, arrived_ns)
+        if flow.tap is not None:
+            flow.tap(bytes(view[: length[0]]), arrived_ns)

@@ -18,11 +18,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from janusload.errors import MediaError
 from janusload.media import clips, ice, impairment, messages, sdp
+from janusload.media.impairment import Fate
 from janusload.media.messages import Message, TickChoice
 from janusload.media.peer import Peer, PeerState, SharedCertificate
 from janusload.media.plain import PlainPeer
@@ -55,7 +56,7 @@ class Worker:
         self._allowed: Callable[[str], bool] = (lambda _: True) if public_targets else ice.is_private
         self._peers: dict[int, Peer | PlainPeer] = {}
         self._telling: dict[int, Telling] = {}
-        self._clips: dict[str, clips.Clip] = {}
+        self._clips: dict[tuple[str, str, int], asyncio.Task[clips.Clip]] = {}
         self._certificate: SharedCertificate = SharedCertificate.generateCertificate()
         self._pump = Pump(tick)
         self._lag = Lateness()
@@ -137,23 +138,25 @@ class Worker:
             if ask is not None:
                 self._say({"ask": ask, "result": result})
 
-    async def _clip(self, name: str) -> clips.Clip:
-        if name not in self._clips:
+    async def _clip(self, name: str, codec: str = "opus", ptime_ms: int = 20) -> clips.Clip:
+        """A clip, encoded once however many ask for it at the same time."""
+        key = name, codec, ptime_ms
+        if key not in self._clips:
             # in a thread: encoding takes some 10 ms per second of audio
-            self._clips[name] = await asyncio.to_thread(clips.make, name)
-        return self._clips[name]
-
-    async def _wanted_clip(self, message: Message) -> clips.Clip:
-        name = message["clip"]
-        if name == "tone":
-            name = f"tone:{clips.TONES_HZ[message['peer'] % len(clips.TONES_HZ)]:g}"
-        return await self._clip(name)
+            self._clips[key] = asyncio.create_task(asyncio.to_thread(clips.make, *key))
+        try:
+            # not to be cancelled with one of those who wait for it
+            return await asyncio.shield(self._clips[key])
+        except MediaError as exc:
+            # a file may be there the next time
+            self._clips.pop(key, None)
+            raise MediaError(str(exc), phase=exc.phase) from None
 
     async def _new_peer(self, message: Message, *, controlling: bool) -> Peer:
         peer = Peer(
             message["peer"],
-            clip=await self._wanted_clip(message),
-            losses=impairment.losses(message["loss"], seed=message["peer"]),
+            clip=await self._clip(message["clip"], message["codec"], message["ptime_ms"]),
+            fates=self._fates(message),
             controlling=controlling,
             addresses=ice.local_addresses(message["route_to"]),
             allowed=self._allowed,
@@ -163,6 +166,9 @@ class Worker:
         )
         self._keep(peer)
         return peer
+
+    def _fates(self, message: Message) -> Iterator[Fate] | None:
+        return impairment.fates(message["impair"], seed=message["peer"], ptime_ms=message["ptime_ms"])
 
     def _keep(self, peer: Peer | PlainPeer) -> None:
         self._peers[peer.number] = peer
@@ -196,9 +202,9 @@ class Worker:
     async def _open(self, message: Message) -> tuple[str, int, int]:
         peer = PlainPeer(
             message["peer"],
-            clip=await self._wanted_clip(message),
-            losses=impairment.losses(message["loss"], seed=message["peer"]),
-            payload_type=sdp.OPUS,
+            clip=await self._clip(message["clip"], message["codec"], message["ptime_ms"]),
+            fates=self._fates(message),
+            payload_type=sdp.CODECS[message["codec"]].payloadType,
             address=ice.local_addresses(message["route_to"])[0],
             allowed=self._allowed,
             pump=self._pump,

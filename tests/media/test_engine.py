@@ -44,7 +44,7 @@ def test_audio_flows_both_ways_with_a_real_janus(each_lab: Lab, engine: Engine, 
     assert last.setup_ms is not None and 0 < last.setup_ms < 5000
     assert last.jitter_ms is not None and last.jitter_ms < 20
     assert last.first_packet_ms is not None and last.ice_ms is not None and last.dtls_ms is not None
-    assert max(each.mos or 0 for each in heard.media("talker")) > 4.2
+    assert max(each.mos or 0 for each in heard.media(name)) > 4.2
     health = heard.health()
     assert health and all(each.process == "media-0" and each.rss_bytes > 1e7 and each.fds > 3 for each in health)
 

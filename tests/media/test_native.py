@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from janusload.errors import MediaError
-from janusload.media import clips, native
+from janusload.media import clips, native, sounds
 from janusload.media.flow import PERIOD_NS, Flow
+from janusload.media.impairment import AT_ONCE, LOST
 from janusload.media.messages import TickChoice
 from janusload.media.native import NativeFlow, NativeTick, NoNativeTick
 from janusload.media.pump import Pump
@@ -72,7 +74,7 @@ def assert_alike(made: list[tuple[Flow, Far, Tick[Any]]]) -> None:
 @pytest.mark.parametrize("ptime_ms", [20, 60])
 @pytest.mark.parametrize("level_id", [None, 5])
 def test_the_same_datagrams_leave(ptime_ms: int, level_id: int | None) -> None:
-    clip = clips.encode_opus("x", clips.speech(1), ptime_ms=ptime_ms)
+    clip = clips.encode_opus("x", sounds.speech(1), ptime_ms=ptime_ms)
     with twins(clip=clip, audio_level_id=level_id, payload_type=100) as made:
         for flow, _, tick in made:
             # across the wrap of sequence numbers and timestamps, with a pause and with time that was missed
@@ -199,7 +201,7 @@ def test_flows_that_c_cannot_run_are_pythons() -> None:
     pumping = Pump(TickChoice.C)
     assert (pumping.tick, pumping.without_c) == ("c", "")
     with (
-        flow_and_far(TickChoice.C, losses=iter([False, True] * 50)) as (lossy, far),
+        flow_and_far(TickChoice.C, fates=cycle([AT_ONCE, LOST])) as (lossy, far),
         flow_and_far(TickChoice.C) as (easy, _),
     ):
         assert type(lossy) is Flow

@@ -31,7 +31,7 @@ class Place:
     def peer(self, *, controlling: bool = True, **options: Any) -> Peer:
         settings: dict[str, Any] = {
             "clip": CLIP,
-            "losses": None,
+            "fates": None,
             "addresses": ["127.0.0.1"],
             "allowed": ice.is_private,
             "certificate": CERTIFICATE,

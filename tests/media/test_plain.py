@@ -122,7 +122,7 @@ def test_what_is_out_of_order_is_refused(engine: Engine) -> None:
 
 
 def play(scene: Callable[[PlainPeer, Pump], Any], **options: Any) -> None:
-    settings: dict[str, Any] = {"clip": CLIP, "losses": None, "payload_type": 111, "address": "127.0.0.1"}
+    settings: dict[str, Any] = {"clip": CLIP, "fates": None, "payload_type": 111, "address": "127.0.0.1"}
 
     async def run() -> None:
         pump = Pump()

@@ -123,7 +123,7 @@ def test_direction_may_stand_at_session_level() -> None:
         pytest.param(lambda text: "", "no audio m-line", id="empty"),
         pytest.param(lambda text: text.replace("m=audio 9", "m=audio 0"), "no audio m-line", id="rejected"),
         pytest.param(lambda text: text.replace("m=audio", "m=video"), "no audio m-line", id="video only"),
-        pytest.param(lambda text: text.replace("opus/48000/2", "PCMU/8000"), "no codec", id="other codec"),
+        pytest.param(lambda text: text.replace("opus/48000/2", "PCMU/8000"), "not have our codec", id="other codec"),
         pytest.param(lambda text: text.replace("a=fingerprint:", "a=x:"), "no DTLS fingerprint", id="no fingerprint"),
         pytest.param(lambda text: text.replace("sha-256", "md5"), "hash that we know", id="old hash"),
         pytest.param(lambda text: text.replace("a=setup:active\r\n", ""), "set-up role", id="no role"),

@@ -74,8 +74,11 @@ def lasting() -> Iterator[Told]:
         yield told
 
 
+MAKING = {"clip": "silence", "codec": "opus", "ptime_ms": 20, "impair": "", "route_to": "127.0.0.1"}
+
+
 def offer(peer: int, **changes: Any) -> dict[str, Any]:
-    return {"verb": "offer", "peer": peer, "clip": "silence", "loss": "", "route_to": "127.0.0.1", **changes}
+    return {"verb": "offer", "peer": peer, **MAKING, **changes}
 
 
 def test_it_offers_reports_and_ends_when_told(told: Told) -> None:
@@ -106,7 +109,10 @@ def test_interrupts_are_the_parents_business(lasting: Told) -> None:
     ("changes", "phase", "words"),
     [
         ({"clip": "song"}, "media", "no clip 'song'"),
-        ({"loss": "always"}, "media", "no loss pattern"),
+        ({"impair": "always"}, "media", "loss has no pattern"),
+        ({"clip": "file:/nowhere"}, "media", "cannot be read"),
+        ({"codec": "g722"}, "media", "no codec 'g722'"),
+        ({"ptime_ms": 30}, "media", "packets of 30 ms"),
         ({"route_to": "nowhere"}, "ice", "no route"),
     ],
 )
