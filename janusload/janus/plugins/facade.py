@@ -26,7 +26,8 @@ class Events(Generic[E]):
     """How to tell a plugin's events apart.
 
     Args:
-        word: the key whose value names the event; where that is an object, its `event` or `status` does.
+        word: the key whose value names the event; where that is an object, its `event` or `status` does. Where the key
+            is missing, the value of `event` does.
         named: word -> type of event.
         keyed: for the word `event`, which many share: the key that only this type of event has -> type. First match
             first.
@@ -48,7 +49,7 @@ class Events(Generic[E]):
             return Other(data)
 
     def _kind(self, data: dict[str, Any]) -> tuple[type[E] | None, dict[str, Any]]:
-        word = data.get(self._word)
+        word = data.get(self._word, data.get("event"))
         content = data
         if isinstance(word, dict):
             content = word

@@ -7,7 +7,7 @@ https://janus.conf.meetecho.com/docs/streaming. `watch` brings Janus's offer and
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from janusload.janus.plugins.facade import Events, Facade
 from janusload.janus.plugins.verb import Id, Jsep, Parameters, Verb, WithJsep, hidden, into, key, nothing
@@ -132,7 +132,10 @@ class Destroy(OfMountpoint):
 
 @dataclass(frozen=True)
 class Disable(OfMountpoint):
-    """Let nobody watch; `stop_recording` (default true) also stops that."""
+    """Let nobody watch; `stop_recording` (default true) also stops that.
+
+    Beware: where nothing is recorded, both 1.1.2 and 1.4.1 crash (SIGSEGV) unless it is False.
+    """
 
     _: KW_ONLY
     stop_recording: bool | None = None
@@ -301,7 +304,7 @@ class Streaming(Facade[StreamingEvent]):
 
     package = "janus.plugin.streaming"
     short = "streaming"
-    events = Events("result", dict.fromkeys(_STATES, Status))
+    events: ClassVar[Events[StreamingEvent]] = Events("result", {**dict.fromkeys(_STATES, Status), "edited": Edited})
 
     create = Verb(Create, key("stream", Mountpoint))
     edit = Verb(Edit, nothing)

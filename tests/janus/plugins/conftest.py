@@ -52,8 +52,9 @@ def session(janus: Lab) -> Iterator[Session]:
         session.destroy()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def engine() -> Iterator[Engine]:
+    """One for all tests of this folder; starting one takes a second."""
     engine = Engine()
     engine.start()
     yield engine

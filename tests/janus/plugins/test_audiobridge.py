@@ -411,7 +411,7 @@ def test_neither_version_of_the_lab_has_rnnoise(bridge: AudioBridge, room: int) 
 def test_where_plain_rtp_is_to_go_may_be_told_later(
     bridge: AudioBridge, room: int, listener: gevent.socket.socket, old: bool
 ) -> None:
-    joined = bridge.join(room, rtp=PlainRtp())
+    joined = bridge.join(room, generate_offer=True, rtp=PlainRtp())
     assert joined.rtp is not None
     ip, port = listener.getsockname()
     if old:

@@ -198,7 +198,8 @@ class PlainRtp:
     The room must have been created with `allow_rtp_participants`. Janus sends nothing before it has received a packet.
 
     Attributes:
-        ip, port: where Janus is to send the mix; nowhere without them, until `configure` tells (from 1.3.2 on).
+        ip, port: where Janus is to send the mix. Without them nowhere; or until `configure` tells, from 1.3.2 on and
+            if `generate_offer` was said to `join` (else it answers ok and does nothing).
         payload_type: of Opus, in both directions (default 100).
         audiolevel_ext: id of the audio level extension (RFC 6464) in what is sent to Janus.
         fec: whether Opus in-band FEC is used when a packet is missing.

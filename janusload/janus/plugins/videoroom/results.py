@@ -124,7 +124,10 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """Our subscriptions changed, by our wish or as a publisher went; `start` answers the offer, if there is one."""
+    """Our subscriptions changed, by our wish or as a publisher went; `start` answers the offer, if there is one.
+
+    A publisher goes so by `unpublish` or with its PeerConnection; of one that leaves or is kicked nothing is said here.
+    """
 
     room: Id
     streams: tuple[Subscribed, ...] = ()
