@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from janusload.errors import ScenarioError
 from janusload.scenario.model import Scenario
 
 
-def load(path: Path) -> tuple[Scenario, str]:
+def load(path: Path, changes: Sequence[str] = ()) -> tuple[Scenario, str]:
     """Read a scenario file; returns it with its text.
+
+    Args:
+        changes: `KEY=VALUE` with a dotted key and a value as TOML has it, put in the place of what the file says.
 
     Raises:
         ScenarioError: it cannot be read, is no TOML, or has faults; all of them are listed.
@@ -28,10 +32,40 @@ def load(path: Path) -> tuple[Scenario, str]:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(name, [("", f"is no TOML: {error}")]) from None
+    faults = [(change.partition("=")[0], reason) for change in changes if (reason := change_value(table, change))]
+    if faults:
+        raise ScenarioError(name, faults)
     try:
         return parse(table), text
     except ValidationError as error:
         raise ScenarioError(name, faults_of(error)) from None
+
+
+def change_value(table: dict[str, Any], change: str) -> str:
+    """Put one `KEY=VALUE` in its place; returns what is wrong with it, empty if nothing is."""
+    key, equals, text = change.partition("=")
+    if not equals:
+        return "a change is written KEY=VALUE"
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return f"{text!r} is no TOML value (text needs quotes: '\"5 s\"')"
+    *path, last = key.strip().split(".")
+    place: Any = table
+    for part in path:
+        if isinstance(place, dict):
+            place = place.setdefault(part, {})
+        elif isinstance(place, list) and part.isdecimal() and int(part) < len(place):
+            place = place[int(part)]
+        else:
+            return f"there is no {part!r} to change"
+    if isinstance(place, list) and last.isdecimal() and int(last) < len(place):
+        place[int(last)] = value
+    elif isinstance(place, dict):
+        place[last] = value
+    else:
+        return f"there is no {last!r} to change"
+    return ""
 
 
 def parse(table: dict[str, Any]) -> Scenario:

@@ -1,0 +1,163 @@
+"""What a scenario would do, in plain words and in a picture of load over time."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Sequence
+
+from janusload.pacing import Leg
+from janusload.scenario import shapes
+from janusload.scenario.life import Act, Choose, Repeat, Verb
+from janusload.scenario.model import RoomsTable, Scenario, Users
+from janusload.scenario.quantities import duration
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+
+_WORDS = {
+    Verb.CONNECT: "connect",
+    Verb.CREATE: "create a session",
+    Verb.JOIN: "join a room",
+    Verb.PUBLISH: "publish audio",
+    Verb.JOIN_PUBLISH: "join a room with audio",
+    Verb.SUBSCRIBE: "subscribe to somebody",
+    Verb.PLAY: "play the newest recording",
+    Verb.MUTE: "be muted",
+    Verb.UNMUTE: "be unmuted",
+    Verb.STAY: "stay until the load ends",
+    Verb.RECORD: "be recorded",
+    Verb.STOP_RECORDING: "end the recording",
+    Verb.CHANGEROOM: "change to the next room",
+    Verb.LIST: "ask who is there",
+    Verb.LEAVE: "leave the room",
+    Verb.HANGUP: "hang up",
+    Verb.DETACH: "detach",
+    Verb.DESTROY: "destroy the session",
+    Verb.DISCONNECT: "disconnect",
+    Verb.VANISH: "vanish without a word",
+    Verb.PING: "ping",
+    Verb.INFO: "ask for info",
+}
+
+
+def explain(scenario: Scenario) -> list[str]:
+    """A paragraph per part."""
+    lines = [scenario.asks, ""]
+    lines += [f"Where: {_where(scenario)}"]
+    lines += [f"Rooms: {_rooms(rooms)}" for rooms in scenario.every_room]
+    for group in scenario.users:
+        lines.append(f"Users: {_group(scenario, group)}")
+        lines.append(f"       {_life(group.steps)}")
+    if scenario.stream is not None:
+        stream = scenario.stream
+        how = "as a Poisson process" if stream.arrivals == "poisson" else "evenly spaced"
+        lines.append(
+            f"Asked: {stream.request}, {how}, over {stream.connections} connections, whatever became of those before;"
+            f" one that is not answered within {duration(stream.timeout)} has timed out."
+        )
+    lines.append(f"Load:  {_load(scenario)}")
+    lines.append(
+        f"Then:  load off for at most {duration(scenario.recovery.at_most)}: does the server come back?"
+        f" A server that answers nothing for {duration(scenario.recovery.silent_for)} is loaded no further."
+    )
+    lines += [f"Must hold: {limit.text}" for limit in scenario.limits]
+    return lines
+
+
+def _where(scenario: Scenario) -> str:
+    if scenario.server is not None:
+        return scenario.server.url
+    lab = scenario.lab
+    if lab is None:
+        return "the Janus named with --host, or a private one with --lab"
+    limits = [f"{lab.cpu:.0%} of a core"] if lab.cpu is not None else []
+    limits += [f"{lab.memory / 1e6:g} MB of memory"] if lab.memory is not None else []
+    which = f"Janus {lab.janus}" if lab.janus else "the installed Janus"
+    return f"a private lab with {which}" + (f", {' and '.join(limits)}" if limits else "")
+
+
+def _rooms(rooms: RoomsTable) -> str:
+    count = "one room" if rooms.count == 1 else f"{rooms.count} rooms"
+    facts = [f"{rooms.sampling_rate // 1000} kHz"] if rooms.plugin == "audiobridge" else []
+    facts += ["recorded"] if rooms.record else []
+    facts += ["with talk events"] if rooms.talk_events else []
+    facts += ["nobody joins them"] if rooms.idle else []
+    facts += [f"at most {rooms.users_each} users each"] if rooms.users_each else []
+    return f"{count} of {rooms.plugin} called {rooms.name!r}" + (f" ({', '.join(facts)})" if facts else "")
+
+
+def _group(scenario: Scenario, group: Users) -> str:
+    most = scenario.most_of(group)
+    count = f"{most} x {group.name!r}" if group.count is not None else f"up to {most} x {group.name!r}"
+    media = {"webrtc": "WebRTC", "plain_rtp": "plain RTP", "none": "no audio"}[group.media]
+    loss = f", losing packets ({group.impair.loss})" if group.impair.loss else ""
+    says = "" if not group.has_audio else f" saying {group.clip!r}"
+    return f"{count}, {media}{says}{loss}, {group.spawn_rate:g} begin per second. Each life:"
+
+
+def _life(steps: Sequence[Act | Repeat | Choose]) -> str:
+    return ", ".join(_step(step) for step in steps)
+
+
+def _step(step: Act | Repeat | Choose) -> str:
+    if isinstance(step, Repeat):
+        often = "over and over" if step.repeat.low >= 1_000_000 else f"{step.repeat} times"
+        return f"{often} ({_life(step.steps)})"
+    if isinstance(step, Choose):
+        total = sum(way.weight for way in step.choose)
+        ways = [f"{way.weight / total:.0%} {_life(way.steps) or 'nothing'}" for way in step.choose]
+        return f"either ({' | '.join(ways)})"
+    if step.span is not None:
+        return f"{step.verb} {step.span}"
+    if step.verb is Verb.ATTACH:
+        return f"attach to {step.plugin}" if step.plugin else "attach"
+    return _WORDS[step.verb]
+
+
+def _load(scenario: Scenario) -> str:
+    legs = scenario.legs()
+    total = duration(round(sum(leg.duration_s for leg in legs), 1))
+    unit = f" {scenario.axis}" if scenario.by_users else "/s"
+    match scenario.shape:
+        case shapes.Steps():
+            loads = ", ".join(f"{leg.begin:g}" for leg in legs)
+            return f"in steps of {loads}{unit}, {total} in all; two bad steps in a row end it."
+        case shapes.Ramp():
+            return f"climbs evenly from {legs[0].begin:g} to {legs[0].end:g}{unit} in {total}."
+        case shapes.Search() as search:
+            return (
+                f"grows {search.grow:g}-fold from {search.begin} to at most {search.at_most} until a step is bad, then"
+                f" halves the bracket until it is {search.within:.0%} wide; the server comes back between the steps."
+            )
+        case shapes.Spike() as spike:
+            return f"{spike.low}, with {spike.times} spike(s) of {spike.high} for {duration(spike.high_for)}; {total}."
+        case shapes.Churn() as churn:
+            people = scenario.user_count
+            return f"{churn.lives:g} lives begin per second, among {people} users, for {total}; the rest is dropped."
+        case shapes.Soak() as soak:
+            return f"{soak.load} for {total}."
+    return f"as it is, for {total}."
+
+
+def picture(scenario: Scenario, width: int = 72, height: int = 8) -> list[str]:
+    """Load over time as text, `height` rows high; of a search what is known before its first answer."""
+    legs = scenario.legs()
+    ends = list(itertools.accumulate(leg.duration_s for leg in legs))
+    total_s = ends[-1]
+    most = max(max(leg.begin, leg.end) for leg in legs)
+    columns = [_at(legs, ends, (column + 0.5) / width * total_s) / most * height for column in range(width)]
+    label = f"{most:g}{'' if scenario.by_users else '/s'}"
+    rows = []
+    for row in range(height - 1, -1, -1):
+        cells = "".join(_BLOCKS[round(min(1.0, max(0.0, value - row)) * 8)] for value in columns)
+        margin = label if row == height - 1 else "0" if row == 0 else ""
+        rows.append(f"{margin:>8} │{cells}".rstrip())
+    end = duration(round(total_s, 1))
+    rows.append(f"{'':>8} └{'─' * width}")
+    rows.append(f"{'':>8}  0 s{end:>{width - 3}}")
+    return rows
+
+
+def _at(legs: Sequence[Leg], ends: Sequence[float], t_s: float) -> float:
+    number = min(bisect.bisect_right(ends, t_s), len(legs) - 1)
+    return legs[number].load_at(t_s - (ends[number - 1] if number else 0.0))
