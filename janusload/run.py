@@ -53,6 +53,8 @@ class RunOptions:
         out: the run folder.
         recordings: where the Janus at `url` records, if that is on this machine.
         janus: which Janus the lab runs: version, program name or path; None for the installed one.
+        changes: `KEY=VALUE`s put in the place of what the scenario says.
+        run_time_s: after so long the load goes off, whatever the scenario says; None for no such limit.
         command: as it was typed, for the report.
     """
 
@@ -65,6 +67,8 @@ class RunOptions:
     insecure: bool = False
     recordings: Path | None = None
     janus: str | None = None
+    changes: tuple[str, ...] = ()
+    run_time_s: float | None = None
     command: str = ""
 
 
@@ -96,7 +100,7 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
         RunFailed: something broke on the way; the report was written all the same.
         SurroundingsError: something is missing that the run needs.
     """
-    plan, text = scenario.load(options.scenario)
+    plan, text = scenario.load(options.scenario, options.changes)
     if options.url is not None and "@" in options.url:
         raise UsageError("put no user or password into the address: it would show in the process list and the report")
     folder = RunFolder.create(options.out, replace=options.replace)
@@ -308,7 +312,7 @@ def _leaks(lab: Lab | None, load: _LoadProcess, folder: RunFolder) -> dict[str, 
 def _lab_options(plan: Scenario, janus: str | None) -> LabOptions:
     table = plan.lab or scenario.LabTable()
     return LabOptions(
-        janus=janus or LabOptions.janus,
+        janus=janus or table.janus or LabOptions.janus,
         cpu_percent=None if table.cpu is None else table.cpu * 100,
         memory_bytes=None if table.memory is None else round(table.memory),
     )
@@ -344,7 +348,9 @@ def _write_first_meta(folder: RunFolder, options: RunOptions, plan: Scenario, te
             "samples_per_step": getattr(shape, "samples_per_step", 0),
             "steps": _planned_steps(plan),
         },
-        scenario={"name": plan.name, "asks": plan.asks, "text": text},
+        scenario={"name": plan.name, "asks": plan.asks, "text": text, "changes": list(options.changes)},
+        limits=[limit.text for limit in plan.limits],
+        run_time_s=options.run_time_s,
         seed=plan.seed,
         versions=_versions(),
         host={

@@ -15,6 +15,7 @@ from rich.live import Live
 
 from janusload import live
 from janusload.commands.report import show
+from janusload.commands.scenario import add_set
 from janusload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,14 +41,32 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     run.add_argument(
         "--recordings", type=Path, metavar="DIR", help="where the Janus of --host records, if that is on this machine"
     )
+    run.add_argument(
+        "--run-time",
+        type=_duration,
+        metavar="DURATION",
+        help='the load goes off after so long ("90 s", "5 min"), whatever the scenario says; the rest follows in order',
+    )
+    add_set(run)
     run.set_defaults(command=_run)
+
+
+def _duration(text: str) -> float:
+    from janusload.scenario.quantities import SECONDS, quantity
+
+    try:
+        return quantity(text, SECONDS, "90 s")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
     from janusload import run, scenario
     from janusload.lab import privilege
 
-    plan, _ = scenario.load(options.scenario)
+    plan, _ = scenario.load(options.scenario, options.set)
+    if options.host is None and not options.lab and plan.server is not None:
+        options.host = plan.server.url
     if options.host is None and not options.lab and plan.lab is None:
         raise UsageError(f"{options.scenario} names no [lab]: say --host URL, or --lab for a private Janus")
     if options.recordings is not None and not options.recordings.is_dir():
@@ -68,6 +87,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         insecure=options.insecure,
         recordings=options.recordings,
         janus=options.janus,
+        changes=tuple(options.set),
+        run_time_s=options.run_time,
         command=shlex.join(["janusload", *sys.argv[1:]]),
     )
     view = _View(console, plan.name)

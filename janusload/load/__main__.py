@@ -75,7 +75,7 @@ def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> 
     """Carry a run through, or until `stop` is set; returns how it ended. Raises JanusloadError if it could not be."""
     quiet_locust()
     meta = folder.read_meta()
-    scenario, _ = scenarios.load(folder.path / "scenario.toml")
+    scenario, _ = scenarios.load(folder.path / "scenario.toml", meta.get("scenario", {}).get("changes", ()))
     target = Target(
         meta["target"]["url"],
         os.environ.pop("JANUS_API_SECRET", None) or None,
@@ -88,13 +88,20 @@ def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> 
     engine = Engine(workers=_media_workers(scenario), on_record=recorder.write, public_targets=target.allow_public)
     stage = Stage(target, recorder, engine, seed=scenario.seed)
     try:
-        return _perform(scenario, folder, stage, announce, stop)
+        return _perform(scenario, folder, stage, announce, stop, meta.get("run_time_s"))
     finally:
         engine.stop()
         recorder.close()
 
 
-def _perform(scenario: Scenario, folder: RunFolder, stage: Stage, announce: Announce, stop: gevent.event.Event) -> str:
+def _perform(
+    scenario: Scenario,
+    folder: RunFolder,
+    stage: Stage,
+    announce: Announce,
+    stop: gevent.event.Event,
+    run_time_s: float | None,
+) -> str:
     recorder = stage.recorder
     info = stage.check_server([f"janus.plugin.{plugin}" for plugin in sorted(scenario.plugins)])
     announce({"type": "begun"})
@@ -128,6 +135,7 @@ def _perform(scenario: Scenario, folder: RunFolder, stage: Stage, announce: Anno
         announce=announce,
         progress=Progress(stage, lambda: health.latest, by_users=scenario.by_users),
         stop=stop,
+        run_time_s=run_time_s,
     )
     with ExitStack() as stack:
         stack.callback(health.stop)
