@@ -187,9 +187,7 @@ class Life:
         self._accept(peer, reply)
 
     def _join_plain(self, *, then_send: bool) -> None:
-        peer = self._stage.engine.plain(
-            self._user, clip=self._group.clip, loss=self._group.impair.loss or "", route_to=self._stage.server_address
-        )
+        peer = self._stage.engine.plain(self._user, route_to=self._stage.server_address, **self._sound())
         self._peer = peer
         local = peer.open()
         reply = self._say("join", rtp={**local._asdict(), "fec": True}, **self._joining())
@@ -284,9 +282,14 @@ class Life:
         self._quiet()
 
     def _new_peer(self) -> Peer:
-        peer = self._stage.engine.peer(self._user, clip=self._group.clip, loss=self._group.impair.loss or "")
+        peer = self._stage.engine.peer(self._user, **self._sound())
         self._peer = peer
         return peer
+
+    def _sound(self) -> dict[str, Any]:
+        group = self._group
+        ptime_ms = int(group.ptime.removesuffix(" ms"))
+        return {"clip": group.clip, "codec": group.codec, "ptime_ms": ptime_ms, "impair": group.impair.wanted}
 
     def _accept(self, peer: Peer, reply: Reply) -> None:
         if reply.jsep is None:

@@ -89,8 +89,9 @@ def _rooms(rooms: RoomsTable) -> str:
 def _group(scenario: Scenario, group: Users) -> str:
     most = scenario.most_of(group)
     count = f"{most} x {group.name!r}" if group.count is not None else f"up to {most} x {group.name!r}"
+    bad = group.impair.wanted.items()
     media = {"webrtc": "WebRTC", "plain_rtp": "plain RTP", "none": "no audio"}[group.media]
-    loss = f", losing packets ({group.impair.loss})" if group.impair.loss else ""
+    loss = "".join(f", {key} {value:g} ms" if isinstance(value, float) else f", {key} {value}" for key, value in bad)
     says = "" if not group.has_audio else f" saying {group.clip!r}"
     return f"{count}, {media}{says}{loss}, {group.spawn_rate:g} begin per second. Each life:"
 

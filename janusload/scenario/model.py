@@ -27,6 +27,14 @@ from janusload.scenario.shapes import Churn, Shape
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
 
 
+_SHARE = r"0?\.[0-9]*[1-9][0-9]*"
+_Packets = Annotated[
+    str,
+    Field(pattern=rf"^(every:([2-9]|[1-9][0-9]+)|random:{_SHARE}|bursts:{_SHARE}:[0-9]+(\.[0-9]+)?)$"),
+]
+_Clip = Annotated[str, Field(pattern=r"^(speech|silence|silence:dtx|chirp|tone|tone:[0-9]{2,5}|file:.+)$")]
+
+
 def several(faults: list[tuple[str, str]]) -> PydanticCustomError:
     """Several faults at once, each with its key below the table that is being read; `reading` takes them apart."""
     return PydanticCustomError("several", "{words}", {"words": "; ".join(r for _, r in faults), "faults": faults})
@@ -78,13 +86,34 @@ class RoomsTable(_Table):
 
 
 class Impair(_Table):
-    """A bad network between these users and the server, played by the sender.
+    """A bad network between these users and the server, played by the sender (`media/impairment.py`).
 
     Attributes:
-        loss: packets that do not leave: `every:2` (every other one) or `random:0.1`.
+        loss: packets that do not leave: `every:2` (every other one), `random:0.1`, or `bursts:0.05:3` (that share of
+            all, in runs of that mean length).
+        duplicate: packets that leave twice.
+        reorder: packets that are overtaken by the next one.
+        delay: how long every packet is held back.
+        jitter: for how much longer at most, at random.
     """
 
-    loss: Annotated[str, Field(pattern=r"^(every:([2-9]|[1-9][0-9]+)|random:0?\.[0-9]*[1-9][0-9]*)$")] | None = None
+    loss: _Packets | None = None
+    duplicate: _Packets | None = None
+    reorder: _Packets | None = None
+    delay: Duration | None = None
+    jitter: Duration | None = None
+
+    @property
+    def wanted(self) -> dict[str, str | float]:
+        """As the media engine takes it, moments in ms."""
+        table: dict[str, str | float] = {}
+        for key in ("loss", "duplicate", "reorder"):
+            if (which := getattr(self, key)) is not None:
+                table[key] = which
+        for key in ("delay", "jitter"):
+            if (seconds := getattr(self, key)) is not None:
+                table[key] = seconds * 1000
+        return table
 
 
 class Users(_Table):
@@ -98,7 +127,8 @@ class Users(_Table):
         media: real WebRTC, plain RTP (AudioBridge), or none.
         rooms: which rooms they join; absent: the first that are not idle.
         spawn_rate: how many begin per second.
-        clip: what they say: `speech`, `tone`, `silence`, or `tone:HERTZ`.
+        clip: what they say: `speech`, `silence`, `silence:dtx`, `chirp`, `tone`, `tone:HERTZ` or `file:PATH`.
+        codec, ptime: how it is encoded, and how long a packet lasts: `"20 ms"`, `"40 ms"` or `"60 ms"`.
         life: what they do, step by step; absent: what follows from `plugin`, `stay`, `mute_every` and `record`.
         pause: between two lives.
         lives: after so many a user has had enough; absent: they go on until the load ends.
@@ -114,7 +144,9 @@ class Users(_Table):
     media: MediaKind = "webrtc"
     rooms: Name | None = None
     spawn_rate: Rate = 4.0
-    clip: Annotated[str, Field(pattern=r"^(speech|silence|tone(:[0-9]{2,5})?)$")] = "speech"
+    clip: _Clip = "speech"
+    codec: Literal["opus", "pcma", "pcmu"] = "opus"
+    ptime: Literal["20 ms", "40 ms", "60 ms"] = "20 ms"
     impair: Impair = Impair()
     life: Annotated[list[Step], Field(min_length=1)] | None = None
     pause: DurationRange | None = None
