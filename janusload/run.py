@@ -55,6 +55,7 @@ class RunOptions:
         janus: which Janus the lab runs: version, program name or path; None for the installed one.
         changes: `KEY=VALUE`s put in the place of what the scenario says.
         run_time_s: after so long the load goes off, whatever the scenario says; None for no such limit.
+        wire_log: where every message to and from Janus is written, without secrets.
         command: as it was typed, for the report.
     """
 
@@ -65,6 +66,7 @@ class RunOptions:
     allow_public: bool = False
     ca: str | None = None
     insecure: bool = False
+    wire_log: Path | None = None
     recordings: Path | None = None
     janus: str | None = None
     changes: tuple[str, ...] = ()
@@ -336,7 +338,13 @@ def _write_first_meta(folder: RunFolder, options: RunOptions, plan: Scenario, te
             "where": "lab" if lab is not None else url,
         },
         clock={"monotonic_ns": time.monotonic_ns(), "utc": started_utc},
-        target={"url": url, "allow_public": options.allow_public, "ca": options.ca, "insecure": options.insecure},
+        target={
+            "url": url,
+            "allow_public": options.allow_public,
+            "ca": options.ca,
+            "insecure": options.insecure,
+            "wire_log": None if options.wire_log is None else str(options.wire_log.absolute()),
+        },
         analysis={
             "request": stream.request if stream else "janus.create",
             "axis": plan.axis,

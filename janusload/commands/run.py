@@ -39,6 +39,12 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     run.add_argument("--ca", metavar="FILE", help="certificate authority to trust for wss://")
     run.add_argument("--insecure", action="store_true", help="do not verify the certificate of wss://")
     run.add_argument(
+        "--wire-log",
+        type=Path,
+        metavar="FILE",
+        help="write every message to and from Janus to FILE, as JSON lines without secrets",
+    )
+    run.add_argument(
         "--recordings", type=Path, metavar="DIR", help="where the Janus of --host records, if that is on this machine"
     )
     run.add_argument(
@@ -85,6 +91,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         allow_public=options.allow_public,
         ca=options.ca,
         insecure=options.insecure,
+        wire_log=options.wire_log,
         recordings=options.recordings,
         janus=options.janus,
         changes=tuple(options.set),

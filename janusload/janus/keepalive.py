@@ -51,4 +51,4 @@ def first_after_s(now_s: float, interval_s: float, phase: float) -> float:
     Moments are those at which the clock reads `(k + phase) * interval_s`: tied to the clock, not to the creation of the
     session, so that sessions created in a burst, or one per interval, do not come in step.
     """
-    return interval_s - (now_s - phase * interval_s) % interval_s
+    return interval_s - (now_s - phase * interval_s) % interval_s or interval_s

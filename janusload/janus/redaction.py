@@ -12,8 +12,8 @@ BLOT = "***"
 #: shorter values are no secrets worth the name, and blotting them everywhere would leave nothing to read
 _SHORTEST = 4
 
-#: how many values are remembered
-_REMEMBERED = 4096
+#: how many values are remembered, besides those known from the start
+_REMEMBERED = 256
 
 #: names that hold secrets, compared without `_` and `-` and in lower case: Janus's API, its plugins', and ICE's
 _NAMES = frozenset({"pin", "newpin", "roompin", "pass", "ha1", "key", "adminkey", "auth", "authorization", "allowed"})
@@ -21,12 +21,10 @@ _PARTS = ("secret", "token", "password", "passwd", "pwd", "ufrag", "usernamefrag
 
 _IN_SDP = re.compile(r"(ice-(?:pwd|ufrag)\s*:|\bufrag\s|a=crypto:\S*\s+\S+\s|inline:)\s*[^\s\\\"]+", re.IGNORECASE)
 _IN_URL = re.compile(r"(?<=://)[^/@\s\"]+@")
-_NAMED = re.compile(
-    # a name that matters, as JSON spells it or nearly so, and all that follows up to where its value must have ended
-    r"""(["']?)([\w-]*(?:secret|token|passw|pwd|ufrag|username_?fragment|crypto|credential)[\w-]*|(?:new|room)?_?pin|pass
-    |ha1|(?:admin_?)?key|auth|authorization|allowed)\1\s*[:=]\s*
-    (?: "(?:[^"\\]|\\.)*(?:"|\\?\Z) | '(?:[^'\\]|\\.)*(?:'|\\?\Z) | [\[{].* | [^\s,}\]"']+ )""",
-    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+#: in text that did not parse: a name as JSON spells it, or nearly so, and what its value may look like
+_NAME = re.compile(r"""(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|(?<![\w-])([\w-]+))(?:\\?["'])?\s*[:=]\s*""", re.DOTALL)
+_VALUE = re.compile(
+    r""""(?:[^"\\]|\\.)*(?:"|\\?\Z) | '[^']*(?:'|\Z) | [\[{\\].* | [^\s,}\]"'\\]*""", re.VERBOSE | re.DOTALL
 )
 
 
@@ -40,10 +38,9 @@ class Redactor:
     """Blots out what stands in fields with such names, and those values wherever else they turn up later."""
 
     def __init__(self, secrets: tuple[str | None, ...] = ()) -> None:
-        self._values: dict[str, None] = {}
-        self._pattern: re.Pattern[str] | None = None
-        for secret in secrets:
-            self.learn(secret)
+        self._first = {spelling for secret in secrets if secret is not None for spelling in _spellings(secret)}
+        self._learnt: dict[str, None] = {}
+        self._longest_first = sorted(self._first, key=len, reverse=True)
 
     def learn(self, value: object) -> None:
         """Blot this value out wherever it turns up from now on."""
@@ -53,14 +50,11 @@ class Redactor:
         elif isinstance(value, list):
             for inner in value:
                 self.learn(inner)
-        elif isinstance(value, str) and len(value) >= _SHORTEST and value not in self._values:
-            # also as JSON would spell it, with and without escapes for what is not ASCII
-            spellings = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-            self._values.update(dict.fromkeys(spellings))
-            while len(self._values) > _REMEMBERED:
-                del self._values[next(iter(self._values))]
-            longest_first = sorted(self._values, key=len, reverse=True)
-            self._pattern = re.compile("|".join(re.escape(known) for known in longest_first))
+        elif isinstance(value, str) and value not in self._learnt and value not in self._first:
+            self._learnt.update(dict.fromkeys(_spellings(value)))
+            while len(self._learnt) > _REMEMBERED:
+                del self._learnt[next(iter(self._learnt))]
+            self._longest_first = sorted([*self._first, *self._learnt], key=len, reverse=True)
 
     def message(self, value: Any) -> Any:
         """A copy of parsed JSON without its secrets."""
@@ -81,8 +75,9 @@ class Redactor:
 
     def words(self, text: str) -> str:
         """Text that is a value in a message: known secrets, SDP, URLs."""
-        if self._pattern is not None:
-            text = self._pattern.sub(BLOT, text)
+        for known in self._longest_first:
+            if known in text:
+                text = text.replace(known, BLOT)
         if "ufrag" in text or "ice-pwd" in text or "crypto" in text or "inline" in text:
             text = _IN_SDP.sub(rf"\1{BLOT}", text)
         if "://" in text:
@@ -90,5 +85,37 @@ class Redactor:
         return text
 
     def unparsed(self, text: str) -> str:
-        """Text that should have been JSON and is not."""
-        return _NAMED.sub(lambda found: f"{found[1]}{found[2]}{found[1]}: {BLOT}", self.words(text))
+        """Text that should have been JSON and is not.
+
+        Of a list, an object or JSON within a string under such a name, and of what follows it, nothing is left: nobody
+        knows where it ends.
+        """
+        parts = []
+        position = 0
+        while (found := _NAME.search(text, position)) is not None:
+            parts.append(text[position : found.end()])
+            position = found.end()
+            if is_secret(_spelt(found[1]) if found[1] is not None else found[2] or found[3] or ""):
+                position = _end_of_value(text, position)
+                parts.append(BLOT)
+        return self.words("".join(parts) + text[position:])
+
+
+def _spellings(secret: str) -> set[str]:
+    """A secret as it is, and as JSON spells it, with and without escapes for what is not ASCII."""
+    if len(secret) < _SHORTEST:
+        return set()
+    return {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+
+
+def _spelt(name: str) -> str:
+    """A name without JSON's escapes, which could hide it."""
+    try:
+        return str(json.loads(f'"{name}"', strict=False))
+    except ValueError:
+        return name
+
+
+def _end_of_value(text: str, position: int) -> int:
+    found = _VALUE.match(text, position)
+    return len(text) if found is None else found.end()

@@ -32,6 +32,11 @@ _FLUSH_EVERY_NS = 500_000_000
 _TEXT_KEPT = 10_000
 
 
+def of_process(path: Path, process: str) -> Path:
+    """The log of one of several processes: of `load`, the only one of most runs, `path` itself."""
+    return path if process == "load" else path.with_name(f"{path.stem}-{process}{path.suffix}")
+
+
 class WireLog:
     """One file, shared by the connections of a process.
 

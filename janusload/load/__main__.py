@@ -28,6 +28,8 @@ import gevent.event
 
 from janusload import scenario as scenarios
 from janusload.errors import JanusloadError, UsageError
+from janusload.janus import tls
+from janusload.janus.wire_log import WireLog, of_process
 from janusload.load.arrivals import Arrivals
 from janusload.load.conductor import Conductor
 from janusload.load.crowd import Crowd
@@ -81,6 +83,7 @@ def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> 
         os.environ.pop("JANUS_API_SECRET", None) or None,
         allow_public=meta["target"]["allow_public"],
         tls=_tls(meta["target"]),
+        wire_log=_wire_log(meta["target"], process="load"),
     )
     recorder = Recorder(
         folder.writer("load"), request=scenario.stream.request if scenario.stream is not None else "janus.create"
@@ -92,6 +95,8 @@ def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> 
     finally:
         engine.stop()
         recorder.close()
+        if target.wire_log is not None:
+            target.wire_log.close()
 
 
 def _perform(
@@ -199,11 +204,12 @@ def _media_workers(scenario: Scenario) -> int:
 def _tls(target: dict[str, object]) -> ssl.SSLContext | None:
     if not str(target["url"]).startswith("wss://"):
         return None
-    context = ssl.create_default_context(cafile=str(target["ca"]) if target.get("ca") else None)
-    if target.get("insecure"):
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    return tls.context(ca=str(target["ca"]) if target.get("ca") else None, insecure=bool(target.get("insecure")))
+
+
+def _wire_log(target: dict[str, object], process: str) -> WireLog | None:
+    path = target.get("wire_log")
+    return WireLog(of_process(Path(str(path)), process)) if path else None
 
 
 def _utc() -> str:

@@ -19,6 +19,7 @@ import gevent.event
 
 from janusload.errors import CoreError, JanusError, JanusloadError, ServerUnsuitable, TransactionTimeout
 from janusload.janus.connection import Connection
+from janusload.janus.wire_log import WireLog
 from janusload.load.recorder import Recorder
 from janusload.load.turns import LifeClock, Turns
 from janusload.media.engine import Engine
@@ -39,6 +40,7 @@ class Target:
     api_secret: str | None = None
     allow_public: bool = False
     tls: ssl.SSLContext | None = None
+    wire_log: WireLog | None = None
 
     def __repr__(self) -> str:
         return f"Target({self.url!r})"
@@ -89,6 +91,7 @@ class Stage:
             api_secret=self.target.api_secret,
             allow_public=self.target.allow_public,
             tls=self.target.tls,
+            wire_log=self.target.wire_log,
             observer=self.recorder.observer(user, source),
         )
 
