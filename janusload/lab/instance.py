@@ -236,6 +236,7 @@ class Lab:
             groups=[] if self._limits is None else self._limits.procs,
             open_files=self.options.open_files,
             log=self.log_path,
+            folder=folder.recordings,
             tree=installation.tree,
             shared=[folder.path],
         )

@@ -57,6 +57,7 @@ def become(spec: dict[str, Any]) -> None:
     _call(libc, "setns", namespace, _CLONE_NEWNET)
     if spec["tree"] is not None:
         _enter(libc, spec["tree"])
+    os.chdir(spec["folder"])
     os.execv(spec["command"][0], spec["command"])
 
 

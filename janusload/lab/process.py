@@ -38,6 +38,7 @@ class JanusProcess:
         groups: Sequence[Path],
         open_files: int | None,
         log: Path,
+        folder: Path,
         tree: Tree | None = None,
         shared: Sequence[Path] = (),
     ) -> None:
@@ -48,6 +49,7 @@ class JanusProcess:
             groups: the `cgroup.procs` files of the control groups that it joins.
             open_files: RLIMIT_NOFILE; None to inherit.
             log: gets standard output and standard error, appended.
+            folder: where it runs: recordings whose name is no absolute path land there.
             tree: what it sees as `/`; None for what this process sees.
             shared: folders that it sees in a `tree` too.
 
@@ -59,6 +61,7 @@ class JanusProcess:
             "namespace": namespace,
             "groups": [str(group) for group in groups],
             "open_files": open_files,
+            "folder": str(folder),
             "tree": None
             if tree is None
             else {"root": str(tree.root), "stage": str(tree.stage), "shared": [str(path) for path in shared]},

@@ -282,7 +282,7 @@ class Life:
         self._quiet()
 
     def _new_peer(self) -> Peer:
-        peer = self._stage.engine.peer(self._user, **self._sound())
+        peer = self._stage.engine.peer(self._user, **self._sound(), route_to=self._stage.media_route)
         self._peer = peer
         return peer
 

@@ -5,6 +5,8 @@ One `Stage` per process of the generator; `environment.janusload` is where Locus
 
 from __future__ import annotations
 
+import functools
+import ipaddress
 import itertools
 import logging
 import ssl
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 
 import gevent
 import gevent.event
+import gevent.socket
 
 from janusload.errors import CoreError, JanusError, JanusloadError, ServerUnsuitable, TransactionTimeout
 from janusload.janus.connection import Connection
@@ -141,10 +144,17 @@ class Stage:
         room = next(rooms)
         return next(rooms) if room == other_than else room
 
-    @property
+    @functools.cached_property
     def server_address(self) -> str:
-        """Where media goes: the host of the WebSocket."""
-        return urllib.parse.urlsplit(self.target.url).hostname or "127.0.0.1"
+        """Where media goes: the IP address of the WebSocket's host."""
+        host = urllib.parse.urlsplit(self.target.url).hostname or "127.0.0.1"
+        return str(gevent.socket.getaddrinfo(host, None, 0, gevent.socket.SOCK_DGRAM)[0][4][0])
+
+    @property
+    def media_route(self) -> str | None:
+        """What media is bound towards; None for a Janus on loopback, which takes WebRTC on its other addresses only."""
+        address = self.server_address
+        return None if ipaddress.ip_address(address).is_loopback else address
 
     # -- before and after -------------------------------------------------------------------------------------------
 

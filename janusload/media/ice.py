@@ -88,6 +88,7 @@ class PeerSocket(asyncio.DatagramTransport):
         early: RTP and RTCP from before that, as (datagram, Unix ns of arrival).
         refused: datagrams that were to go to an address that is not allowed, and were not sent.
         send_errors: datagrams that the kernel did not take.
+        handshaker: where DTLS came from last; None before.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class PeerSocket(asyncio.DatagramTransport):
         self.early: deque[tuple[bytes, int | None]] = deque(maxlen=EARLY_LIMIT)
         self.refused = 0
         self.send_errors = 0
+        self.handshaker: Address | None = None
         self._loop = loop
         self._protocol: Any = protocol
         self._allowed = allowed
@@ -144,6 +146,8 @@ class PeerSocket(asyncio.DatagramTransport):
     def incoming(self, data: bytes, addr: Any) -> None:
         """Hand a datagram that is not RTP or RTCP to aioice; on the loop's thread only."""
         if data and not self._closing:
+            if 20 <= data[0] <= 63:  # RFC 7983 section 7
+                self.handshaker = addr[:2]
             self._protocol.datagram_received(data, addr)
 
     def lend(self, give_back: Callable[[Callable[[], None]], None]) -> None:
@@ -251,8 +255,18 @@ class SocketConnection(aioice.Connection):  # type: ignore[misc]  # aioice is no
         self.sockets.clear()
 
     def nominated(self) -> tuple[PeerSocket, Address]:
-        """The socket and remote address that the checks chose; after a successful `connect` only."""
+        """The socket and remote address for media; after a successful handshake only.
+
+        With several sockets more than one pair may have been nominated, and the far end need not send on the one that
+        aioice keeps (seen with Janus when this machine was busy). What counts is where its handshake came from: that
+        pair is made the nominated one, so that consent is checked on it as well.
+        """
         pair = self._nominated[1]
+        if pair.protocol.transport.handshaker != pair.remote_addr:
+            for other in self._check_list:
+                if other.protocol.transport.handshaker == other.remote_addr:
+                    pair = self._nominated[1] = other
+                    break
         transport = pair.protocol.transport
         if not isinstance(transport, PeerSocket):
             raise MediaError("ICE chose a path that is not a socket of ours", phase="ice")

@@ -37,6 +37,7 @@ def start(network: Network, tmp_path: Path) -> Iterator[Start]:
             namespace=network.path,
             groups=groups,
             open_files=open_files,
+            folder=tmp_path,
             log=tmp_path / "log",
         )
         started.append(process)

@@ -5,6 +5,7 @@ import errno
 import socket
 from typing import Any
 
+import aioice
 import pytest
 
 from janusload.errors import MediaError
@@ -151,6 +152,28 @@ def test_candidates_are_the_sockets_in_order_of_preference() -> None:
             second.port,
         ]
         assert connection.sockets[0].get_extra_info("nothing", 5) == 5
+        await connection.close()
+
+    asyncio.run(play())
+
+
+def test_media_takes_the_pair_on_which_the_far_end_shook_hands() -> None:
+    """Both pairs may have been nominated, and the far end need not use the one that aioice kept."""
+
+    async def play() -> None:
+        connection = SocketConnection(controlling=True, addresses=["127.0.0.1", "127.0.0.2"], allowed=ice.is_private)
+        await connection.gather_candidates()
+        remote = aioice.Candidate("1", 1, "udp", 1, "127.0.0.9", 9000, "host")
+        kept, used = (aioice.ice.CandidatePair(protocol, remote) for protocol in connection._protocols)
+        connection._check_list += [kept, used]
+        connection._nominated[1] = kept
+        assert connection.nominated() == (connection.sockets[0], ("127.0.0.9", 9000))
+        connection.sockets[1].incoming(b"\x16hello", ("127.0.0.9", 9000))
+        assert connection.nominated() == (connection.sockets[1], ("127.0.0.9", 9000))
+        assert connection._nominated[1] is used  # consent is checked there too
+        connection.sockets[0].incoming(b"\x16hello", ("127.0.0.9", 9000))
+        connection._nominated[1] = kept
+        assert connection.nominated()[0] is connection.sockets[0]
         await connection.close()
 
     asyncio.run(play())
