@@ -24,9 +24,9 @@ class AdminApi:
         self._url = url
         self._secret = secret
 
-    def ask(self, verb: str, *, timeout_s: float = 3.0) -> dict[str, Any] | None:
+    def ask(self, verb: str, *, timeout_s: float = 3.0, **fields: Any) -> dict[str, Any] | None:
         """The answer to `verb`; None if none came in time or it was a refusal."""
-        question = {"janus": verb, "transaction": secrets.token_hex(8), "admin_secret": self._secret}
+        question = {**fields, "janus": verb, "transaction": secrets.token_hex(8), "admin_secret": self._secret}
         request = urllib.request.Request(
             self._url, data=json.dumps(question).encode(), headers={"Content-Type": "application/json"}
         )

@@ -17,7 +17,14 @@ from janusload.errors import LabError
 _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 
 #: the Debian package of each program, for the sentence that says what is missing
-_PACKAGES = {"ip": "iproute2", "nsenter": "util-linux", "unshare": "util-linux"}
+_PACKAGES = {
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "fsfreeze": "util-linux",
+    "mkfs.ext4": "e2fsprogs",
+}
 
 
 def which(program: str) -> str | None:

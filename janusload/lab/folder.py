@@ -13,6 +13,7 @@ from pathlib import Path
 
 from janusload.errors import LabError
 from janusload.lab.commands import uninterrupted
+from janusload.lab.disk import unmount
 
 _NAME = re.compile(r"janusload-(\d+)-[0-9a-f]+")
 
@@ -66,6 +67,7 @@ class LabFolder:
         with uninterrupted():
             # Nothing is left to clean up for the sweep if the folder was never ours.
             if self._lock >= 0:
+                unmount(self.recordings)
                 shutil.rmtree(self.path, ignore_errors=True)
                 os.close(self._lock)
                 self._lock = -1
@@ -92,6 +94,7 @@ def sweep(parent: Path | None = None) -> list[Path]:
             except OSError:
                 continue
             else:
+                unmount(Path(entry.path, "recordings"))
                 shutil.rmtree(entry.path, ignore_errors=True)
                 removed.append(Path(entry.path))
             finally:

@@ -15,6 +15,7 @@ from janusload.errors import LabError
 from janusload.lab.admin import AdminApi, websocket_answers
 from janusload.lab.commands import uninterrupted
 from janusload.lab.config import ADMIN_PATH, ADMIN_PORT, PLUGINS_LEFT_OUT, WEBSOCKET_PORT, Settings, render
+from janusload.lab.disk import Disk
 from janusload.lab.folder import LabFolder
 from janusload.lab.installation import Installation, find_janus
 from janusload.lab.limits import Limits
@@ -40,6 +41,7 @@ class LabOptions:
         api_secret: whether clients need an API secret (a random one; see `Lab.api_secret`).
         rtp_ports: first and last UDP port for media; one port per PeerConnection.
         open_files: RLIMIT_NOFILE of Janus; None to inherit.
+        recordings_disk_bytes: size of a disk of its own for the recordings; None for none.
         plugins_left_out: file names of plugins not to load, besides those that no lab loads.
     """
 
@@ -50,6 +52,7 @@ class LabOptions:
     api_secret: bool = False
     rtp_ports: tuple[int, int] = (23000, 23999)
     open_files: int | None = None
+    recordings_disk_bytes: int | None = None
     plugins_left_out: tuple[str, ...] = ()
 
 
@@ -70,6 +73,7 @@ class Lab:
         self._stack = ExitStack()
         self._network: Network | None = None
         self._folder: LabFolder | None = None
+        self._disk: Disk | None = None
         self._limits: Limits | None = None
         self._process: JanusProcess | None = None
         self._installation: Installation | None = None
@@ -128,6 +132,11 @@ class Lab:
         return _up(self._folder).recordings
 
     @property
+    def disk(self) -> Disk | None:
+        """What the recordings lie on; None if they have no disk of their own."""
+        return self._disk
+
+    @property
     def network(self) -> Network:
         """The namespace and the veth pair."""
         return _up(self._network)
@@ -153,7 +162,11 @@ class Lab:
 
     def sessions(self) -> int | None:
         """How many sessions Janus has; None if it does not say within 3 s."""
-        return self._admin().sessions()
+        return self.admin().sessions()
+
+    def admin(self) -> AdminApi:
+        """Its Admin API."""
+        return AdminApi(self.admin_url, self._admin_secret)
 
     def signal(self, number: int) -> None:
         """Send Janus a signal, as SIGSTOP; nothing happens if it has ended."""
@@ -185,6 +198,7 @@ class Lab:
             "memory_bytes": self.options.memory_bytes,
             "cgroup_versions": {} if self._limits is None else dict(self._limits.versions),
             "open_files": self.options.open_files,
+            "recordings_disk_bytes": self.options.recordings_disk_bytes,
             "rtp_ports": list(self.options.rtp_ports),
             "session_timeout_s": self.options.session_timeout_s,
             "api_secret": self.options.api_secret,
@@ -204,6 +218,8 @@ class Lab:
         with uninterrupted():
             folder = self._folder = LabFolder()
             self._stack.callback(folder.close)
+        if options.recordings_disk_bytes is not None:
+            self._disk = Disk(folder.recordings, options.recordings_disk_bytes)
         with uninterrupted():
             network = self._network = Network()
             self._stack.callback(network.close)
@@ -246,7 +262,7 @@ class Lab:
             self._process.stop()
 
     def _wait_until_ready(self) -> None:
-        admin = self._admin()
+        admin = self.admin()
         deadline = time.monotonic() + _READY_WITHIN_S
         while time.monotonic() < deadline:
             if self.returncode is not None:
@@ -256,9 +272,6 @@ class Lab:
                 return
             time.sleep(_POLL_EVERY_S)
         raise LabError(f"Janus did not answer within {_READY_WITHIN_S:g} s of its start: {self._log_tail()}")
-
-    def _admin(self) -> AdminApi:
-        return AdminApi(self.admin_url, self._admin_secret)
 
     def _log_tail(self) -> str:
         lines = [line.strip() for line in self.log_path.read_text(errors="replace").splitlines()]

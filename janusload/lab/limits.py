@@ -1,4 +1,4 @@
-"""How much CPU and memory the lab's Janus may use: control groups, version 1 or 2, whichever holds the controller.
+"""How much CPU, memory and threads the lab's Janus may use: control groups, whichever version has the controller.
 
 Hybrid machines mount version 2 without controllers beside version 1 with them, and in a container the group of
 `/proc/self/cgroup` may not be visible. So nothing is deduced: from this process's own group upwards, the first place
@@ -33,7 +33,7 @@ class Hierarchy:
     """A mounted cgroup file system that holds a controller.
 
     Attributes:
-        controller: `cpu` or `memory`.
+        controller: `cpu`, `memory` or `pids`.
         version: 1 or 2.
         mount: where it is mounted.
         own: this process's group in it as a path below `mount`; `mount` itself where that cannot be seen.
@@ -46,7 +46,7 @@ class Hierarchy:
 
 
 class Limits:
-    """Control groups with a CPU quota, a memory limit, or both; empty until a process joins.
+    """Control groups with a CPU quota, a memory limit, a limit of threads, or several; empty until a process joins.
 
     Attributes:
         cpu: the group with the quota; None without one.
@@ -54,12 +54,15 @@ class Limits:
         versions: controller -> 1 or 2.
     """
 
-    def __init__(self, *, cpu_percent: float | None = None, memory_bytes: int | None = None) -> None:
+    def __init__(
+        self, *, cpu_percent: float | None = None, memory_bytes: int | None = None, threads: int | None = None
+    ) -> None:
         """Make the groups, after sweeping away what killed labs have left.
 
         Args:
             cpu_percent: of one core, at least 1.
             memory_bytes: page cache included, as the kernel counts it; swap is shut off where the kernel can.
+            threads: of all that join, together.
 
         Raises:
             LabError: a limit cannot be set on this machine.
@@ -69,6 +72,8 @@ class Limits:
         self.versions: dict[str, int] = {}
         self._name = f"janusload-{os.getpid()}-{secrets.token_hex(4)}"
         self._made: list[Path] = []
+        self._groups: dict[str, Path] = {}
+        self._taken: list[tuple[int, Path]] = []
         sweep()
         try:
             wanted: dict[str, dict[int, dict[str, str]]] = {}
@@ -76,18 +81,47 @@ class Limits:
                 wanted["cpu"] = cpu_knobs(cpu_percent)
             if memory_bytes is not None:
                 wanted["memory"] = memory_knobs(memory_bytes)
-            groups = self._make(wanted)
+            if threads is not None:
+                wanted["pids"] = {1: {"pids.max": str(threads)}, 2: {"pids.max": str(threads)}}
+            self._groups = self._make(wanted)
         except BaseException:
             self.close()
             raise
-        self.cpu = groups.get("cpu")
-        self.memory = groups.get("memory")
+        self.cpu = self._groups.get("cpu")
+        self.memory = self._groups.get("memory")
 
     @property
     def procs(self) -> list[Path]:
         """The files that a process writes its number to in order to join."""
-        groups = {group for group in (self.cpu, self.memory) if group is not None}
-        return [group / "cgroup.procs" for group in sorted(groups)]
+        return [group / "cgroup.procs" for group in sorted(set(self._groups.values()))]
+
+    def take(self, pid: int) -> None:
+        """Move a running process in, all its threads with it, until `release`.
+
+        Raises:
+            LabError: it cannot be moved.
+        """
+        proc = Path(f"/proc/{pid}")
+        for controller, group in self._groups.items():
+            here = hierarchies(controller, process=proc)
+            before = next(each.own for each in here if group.is_relative_to(each.mount))
+            if before == group:
+                continue
+            try:
+                with uninterrupted():
+                    (group / "cgroup.procs").write_text(str(pid))
+                    self._taken.append((pid, before))
+            except OSError as error:
+                raise LabError(f"Janus cannot be moved to {group}: {error.strerror}") from error
+
+    def release(self) -> None:
+        """Move what was taken back to where it was; may be called again."""
+        with uninterrupted():
+            while self._taken:
+                pid, before = self._taken.pop()
+                # It may have ended meanwhile.
+                with suppress(OSError):
+                    (before / "cgroup.procs").write_text(str(pid))
 
     @property
     def cpu_stat(self) -> Path | None:
@@ -202,7 +236,7 @@ def sweep() -> list[Path]:
     Nothing is killed: a group with somebody inside refuses to go.
     """
     removed: list[Path] = []
-    for mount in {hierarchy.mount for controller in ("cpu", "memory") for hierarchy in hierarchies(controller)}:
+    for mount in {hierarchy.mount for controller in ("cpu", "memory", "pids") for hierarchy in hierarchies(controller)}:
         for folder, names, _ in os.walk(mount):
             for name in names:
                 match = _NAME.fullmatch(name)
@@ -239,7 +273,7 @@ def _pass_on(top: Path, controllers: list[str]) -> None:
 
 
 def _refusal(*controllers: str) -> str:
-    kinds = {"cpu": "CPU quota", "memory": "memory limit"}
+    kinds = {"cpu": "CPU quota", "memory": "memory limit", "pids": "limit of threads"}
     return f"no {' and no '.join(kinds[controller] for controller in controllers)} can be set here"
 
 

@@ -73,6 +73,11 @@ class Network:
         """Where the processes of this user find the namespace while this process lives."""
         return f"/proc/{os.getpid()}/fd/{self._fd}"
 
+    @property
+    def inner_interface(self) -> str:
+        """The end of the pair inside."""
+        return _INSIDE
+
     def inside(self, *command: str) -> list[str]:
         """The command line that runs `command` in the namespace."""
         return [find("nsenter"), f"--net={self.path}", "--", *command]

@@ -1,0 +1,80 @@
+"""A small disk of its own for the lab's recordings: an ext4 file system in a file, mounted over a loop device.
+
+So that a full, slow or frozen disk is nobody's but the lab's. It needs root; a user namespace may mount no ext4.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from janusload.errors import LabError
+from janusload.lab.commands import run, uninterrupted
+
+#: the file that holds the file system, beside the folder that it is mounted on
+IMAGE = "recordings.img"
+
+_SMALLEST_BYTES = 4 << 20
+
+
+class Disk:
+    """A file system of a given size, mounted on a folder.
+
+    Attributes:
+        folder: where it is mounted.
+    """
+
+    def __init__(self, folder: Path, size_bytes: int) -> None:
+        """Make it and mount it.
+
+        Raises:
+            LabError: too small, no right to mount, or no loop devices.
+        """
+        doing = "giving the recordings a disk of their own"
+        if size_bytes < _SMALLEST_BYTES:
+            raise LabError(f"{doing}: {size_bytes} bytes are too few for a file system, at least 4 MB")
+        self.folder = folder
+        image = folder.parent / IMAGE
+        with open(image, "wb") as file:
+            file.truncate(size_bytes)
+        run(["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", str(image)], doing=doing, timeout_s=60.0)
+        with uninterrupted():
+            # `loop`: the device goes with the mount
+            run(["mount", "-t", "ext4", "-o", "loop,nosuid,nodev", str(image), str(folder)], doing=doing)
+        folder.chmod(0o700)
+
+    @property
+    def device_number(self) -> str:
+        """As `7:0`, of the loop device."""
+        number = os.stat(self.folder).st_dev
+        return f"{os.major(number)}:{os.minor(number)}"
+
+    def freeze(self) -> None:
+        """Make every writer wait (fsfreeze(8)).
+
+        Raises:
+            LabError: it is refused.
+        """
+        run(["fsfreeze", "--freeze", str(self.folder)], doing="freezing the recordings' disk")
+
+    def thaw(self) -> None:
+        """Let writers go on.
+
+        Raises:
+            LabError: it is refused.
+        """
+        run(["fsfreeze", "--unfreeze", str(self.folder)], doing="thawing the recordings' disk")
+
+    def close(self) -> None:
+        """Unmount it; may be called again."""
+        unmount(self.folder)
+
+
+def unmount(folder: Path) -> None:
+    """Take the file system away from `folder` if there is one, frozen or in use though it may be."""
+    if os.path.ismount(folder):
+        with suppress(LabError):
+            run(["fsfreeze", "--unfreeze", str(folder)], doing="thawing the recordings' disk")
+        # lazily: a file may be open in a process that is about to go
+        run(["umount", "--lazy", str(folder)], doing="unmounting the recordings' disk")
