@@ -128,8 +128,7 @@ class MediaRecord(NamedTuple):
         mos: mean opinion score, 1 to 4.5, by the E-model, of what it received since its record before; None where
             nothing was to be received.
         ssrc: RTP source of what it sends (RFC 3550 section 3), by which a recording is known; None before it sends.
-        first_sequence: the first sequence number that it used; `used`: how many numbers since, those included that it
-            withheld to play a loss.
+        used: sequence numbers used, those included that it withheld to play a loss.
     """
 
     t_ns: int
@@ -151,7 +150,6 @@ class MediaRecord(NamedTuple):
     first_packet_ms: float | None = None
     mos: float | None = None
     ssrc: int | None = None
-    first_sequence: int | None = None
     used: int | None = None
 
 

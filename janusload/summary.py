@@ -309,8 +309,8 @@ class Recordings(_Part):
         packets, missing: RTP packets in the MJR files, and those that the sequence numbers miss.
         matched: files whose sender is one of this run's, found by its RTP source; absent where no sender told it.
         withheld, lost_on_the_way: of the missing ones in matched files: not sent to play a loss, and sent but lost.
-        before_the_first, after_the_last: packets that the senders of matched files sent before the first and after the
-            last one in the file: while the recording was not on, or, at the beginning, before the server took audio.
+        outside: packets that the senders of matched files sent while their recording was not on: before its first and
+            after its last packet.
         faults: the first of those that are not whole.
     """
 
@@ -327,8 +327,7 @@ class Recordings(_Part):
     matched: int | None = None
     withheld: int | None = None
     lost_on_the_way: int | None = None
-    before_the_first: int | None = None
-    after_the_last: int | None = None
+    outside: int | None = None
     faults: list[RecordingFault] = []
 
 

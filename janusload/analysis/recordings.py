@@ -36,11 +36,10 @@ def recordings_of(recording: pd.DataFrame, media: pd.DataFrame) -> Recordings | 
         missing_share=missing / (held + missing) if held + missing else None,
         duplicated=int(packets["duplicated"].sum()) if len(packets) else None,
         reordered=int(packets["reordered"].sum()) if len(packets) else None,
-        matched=len(matched) if matched is not None else None,
+        matched=_total(matched, "files"),
         withheld=_total(matched, "withheld"),
         lost_on_the_way=_total(matched, "lost"),
-        before_the_first=_total(matched, "head"),
-        after_the_last=_total(matched, "tail"),
+        outside=_total(matched, "outside"),
         faults=[
             RecordingFault(path=str(row.path), state=str(row.state), words=str(row.wrong))
             for row in bad.head(_FAULTS_TOLD).itertuples()
@@ -49,26 +48,25 @@ def recordings_of(recording: pd.DataFrame, media: pd.DataFrame) -> Recordings | 
 
 
 def _matched(packets: pd.DataFrame, media: pd.DataFrame) -> pd.DataFrame | None:
-    """Each MJR beside the sender whose RTP source it holds; None where no sender told its source.
+    """The MJRs of each sender, known by its RTP source, beside its own account; None where no sender told its source.
 
-    Columns: `withheld` and `lost`: packets missing in the file because the sender played a loss, and for other reasons;
-    `head`, `tail`: packets that it used a sequence number for before the first and after the last one in the file.
+    Columns: `files`; `withheld` and `lost`: packets missing in the file because the sender played a loss, and for other reasons;
+    `outside`: sequence numbers that it used and that are not in the span of the file. Janus counts the packets of a
+    recording from 1 on, so whether those came before or after cannot be told (janus-gateway's record.c rewrites them).
     """
     senders = media[media["ssrc"].notna() & (media["used"] > 0)]
     if senders.empty:
         return None
-    last = senders.sort_values("t_ns", kind="stable").groupby("ssrc").last()
-    last = last[["first_sequence", "used", "sent"]].add_prefix("sender_")
-    pairs = packets.join(last, on="ssrc", how="inner")
-    held = pairs["packets"] - pairs["duplicated"] + pairs["missing"]
-    head = (pairs["first_sequence"] - pairs["sender_first_sequence"]) % 65536
-    tail = pairs["sender_used"] - head - held
-    # sequence numbers wrap: what seems to begin after its own end began before its sender's first report
-    sane = (head <= pairs["sender_used"]) & (tail >= 0)
-    pairs, held, head, tail = pairs[sane], held[sane], head[sane], tail[sane]
-    share: Any = held / pairs["sender_used"].replace(0, np.nan)
-    withheld = np.minimum(pairs["missing"], ((pairs["sender_used"] - pairs["sender_sent"]) * share).round())
-    return pd.DataFrame({"withheld": withheld, "lost": pairs["missing"] - withheld, "head": head, "tail": tail})
+    last = senders.sort_values("t_ns", kind="stable").groupby("ssrc").last()[["used", "sent"]]
+    # a sender may have been recorded several times, by stopping and starting
+    files = packets.assign(files=1).groupby("ssrc")[["packets", "duplicated", "missing", "files"]].sum()
+    pairs = files.join(last, how="inner")
+    span = pairs["packets"] - pairs["duplicated"] + pairs["missing"]
+    share: Any = span / pairs["used"].replace(0, np.nan)
+    withheld = np.minimum(pairs["missing"], ((pairs["used"] - pairs["sent"]) * share).round())
+    outside = (pairs["used"] - span).clip(lower=0)
+    lost = pairs["missing"] - withheld
+    return pd.DataFrame({"files": pairs["files"], "withheld": withheld, "lost": lost, "outside": outside})
 
 
 def _total(matched: pd.DataFrame | None, column: str) -> int | None:

@@ -49,7 +49,6 @@ class Flow:
         "cname",
         "every",
         "fates",
-        "first_sequence",
         "forged",
         "handed_back",
         "incoming",
@@ -121,7 +120,6 @@ class Flow:
         self.reception = Reception(clip.clock_rate)
         # random beginnings: RFC 3550 section 5.1
         self.sequence = random.getrandbits(15)
-        self.first_sequence = (self.sequence + 1) & 0xFFFF
         self.timestamp = random.getrandbits(32)
         self.packets = with_extension(clip, audio_level_id)
         self.fates = fates

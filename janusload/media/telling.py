@@ -54,7 +54,7 @@ class Telling:
         peer, flow = self._peer, self._peer.flow
         set_up = [peer.setup_ms, peer.ice_ms, peer.dtls_ms]
         if flow is None:
-            return [peer.number, t_ns, peer.state, *[0] * 6, *[None] * 3, *set_up, *[None] * 5, 0]
+            return [peer.number, t_ns, peer.state, *[0] * 6, *[None] * 3, *set_up, *[None] * 4, 0]
         reception = flow.reception
         first_ns, begun_ns = reception.first_ns, peer.answered_unix_ns
         return [
@@ -74,7 +74,6 @@ class Telling:
             (first_ns - begun_ns) / 1e6 if first_ns and begun_ns else None,
             self._opinion(flow),
             flow.ssrc,
-            flow.first_sequence,
             flow.used,
             flow.dropped,
         ]

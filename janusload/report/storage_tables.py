@@ -57,8 +57,7 @@ def recordings(summary: Summary) -> Table:
         ("there twice", recordings.duplicated),
         ("reordered", recordings.reordered),
         ("files whose sender is known", recordings.matched),
-        ("sent before the first packet in the file", recordings.before_the_first),
-        ("sent after the last packet in the file", recordings.after_the_last),
+        ("sent while the recording was not on", recordings.outside),
     ):
         if count is not None:
             rows.append([words, f"{count:,}"])

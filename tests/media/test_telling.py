@@ -37,7 +37,6 @@ class Someone:
             remote_lost_share=None,
             dropped=0,
             ssrc=9,
-            first_sequence=100,
             used=0,
         )
         self._next = 0
