@@ -50,9 +50,9 @@ def recordings_of(recording: pd.DataFrame, media: pd.DataFrame) -> Recordings | 
 def _matched(packets: pd.DataFrame, media: pd.DataFrame) -> pd.DataFrame | None:
     """The MJRs of each sender, known by its RTP source, beside its own account; None where no sender told its source.
 
-    Columns: `files`; `withheld` and `lost`: packets missing in the file because the sender played a loss, and for other reasons;
-    `outside`: sequence numbers that it used and that are not in the span of the file. Janus counts the packets of a
-    recording from 1 on, so whether those came before or after cannot be told (janus-gateway's record.c rewrites them).
+    Columns: `files`; `withheld` and `lost`: packets missing in the files because the sender played a loss, and for
+    other reasons; `outside`: sequence numbers that it used and that are not in the span of any file. Janus counts the
+    packets of a recording from 1 on (seen), so whether those came before or after cannot be told.
     """
     senders = media[media["ssrc"].notna() & (media["used"] > 0)]
     if senders.empty:
