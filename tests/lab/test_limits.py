@@ -81,7 +81,7 @@ def version_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         group.rmdir()
 
     hierarchy = {name: [limits.Hierarchy(name, 2, top, own)] for name in ("cpu", "memory")}
-    monkeypatch.setattr(limits, "hierarchies", hierarchy.__getitem__)
+    monkeypatch.setattr(limits, "hierarchies", lambda controller: hierarchy.get(controller, []))
     monkeypatch.setattr(limits, "_remove", remove)
     monkeypatch.setattr(Path, "mkdir", mkdir)
     return top
