@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from janusload.scenario.life import Verb, acts_of
 from janusload.scenario.shapes import Churn
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ def _of_group(scenario: Scenario, group: Users, names: list[str]) -> Faults:
         return [("rooms", f"there are no rooms of {group.plugin} for them to join that are not idle")]
     if rooms.idle:
         return [("rooms", f"the rooms called {rooms.name!r} are idle: nobody joins them")]
+    if rooms.count < 2 and any(act.verb is Verb.CHANGEROOM for act in acts_of(group.steps)):
+        return [("rooms", f"they change rooms, and there is only one called {rooms.name!r}")]
     if rooms.plugin not in group.plugins:
         return [("rooms", f"the rooms called {rooms.name!r} are of {rooms.plugin}, which they do not attach to")]
     return []
