@@ -355,6 +355,7 @@ def _write_first_meta(folder: RunFolder, options: RunOptions, plan: Scenario, te
             "settle_s": plan.settle_s,
             "samples_per_step": getattr(shape, "samples_per_step", 0),
             "steps": _planned_steps(plan),
+            "climbs": isinstance(shape, shapes.Steps | shapes.Ramp | shapes.Search),
         },
         scenario={"name": plan.name, "asks": plan.asks, "text": text, "changes": list(options.changes)},
         limits=[limit.text for limit in plan.limits],

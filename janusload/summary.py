@@ -355,10 +355,17 @@ class Leaks(_Part):
 
 
 class Threshold(_Part):
+    """One limit, as in `janus.create p95` `< 500 ms`.
+
+    Attributes:
+        judged: False where it cannot be told whether it was kept: the run can neither pass nor fail by it.
+    """
+
     name: str
     limit: str
     value: str
     passed: bool
+    judged: bool = True
 
 
 class RunFacts(_Part):

@@ -30,11 +30,12 @@ from janusload.analysis.requests import requests_of
 from janusload.analysis.server import cpu_limit_percent, log_of, server_of
 from janusload.analysis.steps import Measured, Obstacle, Surroundings, as_steps, asked_instead, measure, taking_part
 from janusload.analysis.sweep import sweep_of
+from janusload.analysis.thresholds import thresholds_of
 from janusload.analysis.timeline import axis_of, timeline_of
 from janusload.analysis.windows import bins_of_equal_count, step_at, windows_of
 from janusload.records import MarkerKind, Source
 from janusload.run_folder import RunFolder
-from janusload.summary import Failure, Leaks, Onset, OnsetStatus, RunFacts, Summary, Verdict
+from janusload.summary import Failure, Leaks, Onset, OnsetStatus, RunFacts, Summary, Threshold, Verdict
 
 _DEFAULT_TIMEOUT_S = 5.0  # only named where neither meta nor any record says what T was
 
@@ -113,8 +114,8 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
     failure = _failure(frames, attempts, taken, stopped, plan, timeout_s, (begin_ns, last_ns), meta)
     if folder.evidence.is_dir() and any(folder.evidence.iterdir()):
         failure = failure.model_copy(update={"evidence": folder.evidence.name})
-    return Summary(
-        verdict=_verdict(onset),
+    summary = Summary(
+        verdict=Verdict.INCONCLUSIVE,  # until the limits are judged
         headline=headline(onset, failure, plan),
         run=_facts(folder, meta, plan, (last_ns - begin_ns) / 1e9, frames.unread_bytes),
         onset=onset,
@@ -136,6 +137,10 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
             axis_of(begin_ns, last_ns), attempts, flow, frames["server"], frames["probe"], frames["marker"]
         ),
     )
+    thresholds = thresholds_of(meta.get("limits") or [], summary, frames["request"], plan.end)
+    climbs = part(meta, "analysis").get("climbs") is not False
+    verdict = _verdict(onset, thresholds, climbs=climbs, valid=summary.generator.valid)
+    return summary.model_copy(update={"verdict": verdict, "thresholds": thresholds})
 
 
 def _load_span(marker: pd.DataFrame) -> tuple[int, int] | None:
@@ -238,11 +243,22 @@ def _generator_reasons(stopped: Measured | None, onset: Onset, plan: Plan) -> li
     ]
 
 
-def _verdict(onset: Onset) -> Verdict:
-    """Without thresholds a run fails at nothing; it passes if it could have told."""
-    if onset.status in (OnsetStatus.GENERATOR_LIMITED, OnsetStatus.INSUFFICIENT_DATA):
+def _verdict(onset: Onset, thresholds: list[Threshold], *, climbs: bool, valid: bool) -> Verdict:
+    """A run fails by a limit that it crossed; it passes if it could have told.
+
+    Args:
+        climbs: whether the run was to find an onset.
+        valid: whether the generator kept up where the answer rests.
+    """
+    if not valid or onset.status is OnsetStatus.GENERATOR_LIMITED:
         return Verdict.INCONCLUSIVE
-    if onset.status is OnsetStatus.ABORTED and onset.load_bracket is None:
+    if any(limit.judged and not limit.passed for limit in thresholds):
+        return Verdict.FAILED
+    if not all(limit.judged for limit in thresholds):
+        return Verdict.INCONCLUSIVE
+    if climbs and onset.status is OnsetStatus.INSUFFICIENT_DATA:
+        return Verdict.INCONCLUSIVE
+    if climbs and onset.status is OnsetStatus.ABORTED and onset.load_bracket is None:
         return Verdict.INCONCLUSIVE
     return Verdict.PASSED
 

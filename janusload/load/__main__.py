@@ -35,6 +35,7 @@ from janusload.load.conductor import Conductor
 from janusload.load.crowd import Crowd
 from janusload.load.environment import make_environment, quiet_locust
 from janusload.load.health import Health
+from janusload.load.limit_watch import LimitWatch
 from janusload.load.player import Player
 from janusload.load.probes import Ladder
 from janusload.load.progress import Progress
@@ -132,6 +133,11 @@ def _perform(
     if scenario.stream is not None:
         arrivals = make_arrivals(scenario.stream, stage, health)
     player = Player(stage, arrivals)
+    watch = LimitWatch(
+        scenario.limits, recorder.request, Source.ARRIVALS if scenario.stream is not None else Source.USERS
+    )
+    if not watch.idle:
+        recorder.listen(watch.take)
     conductor = Conductor(
         scenario,
         stage,
@@ -140,6 +146,7 @@ def _perform(
         announce=announce,
         progress=Progress(stage, lambda: health.latest, by_users=scenario.by_users),
         stop=stop,
+        crossed=watch.crossed,
         run_time_s=run_time_s,
     )
     with ExitStack() as stack:
