@@ -27,10 +27,12 @@ import psutil
 from janusload import __version__, analysis, report, scenario
 from janusload.errors import JanusloadError, RunFolderError, SurroundingsError, UsageError
 from janusload.lab import Lab, LabOptions
+from janusload.records import MarkerKind, MarkerRecord
 from janusload.run_folder import RecordWriter, RunFolder
 from janusload.scenario import Scenario, shapes
 from janusload.server.bounded import Bounded
 from janusload.server.log import FileSource, LogWatch
+from janusload.server.recordings.pressure import PressureWatch, disk_speed
 from janusload.server.recordings.storage import StorageWatch, account
 from janusload.server.watch import LocalWatch
 from janusload.summary import Summary
@@ -119,7 +121,7 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
             load = _LoadProcess(folder, lab.api_secret if lab is not None else api_secret)
             stack.callback(load.kill)
             recordings = lab.recordings if lab is not None else options.recordings
-            failure = load.follow(tell, _watch(lab, recordings, writer), say)
+            failure = load.follow(tell, _watch(lab, recordings, writer, say), say)
             if not load.begun:
                 raise _never_began(load, failure)
             begun.append(True)
@@ -276,7 +278,9 @@ def _removed_if_nothing_began(folder: RunFolder) -> Iterator[list[bool]]:
             folder.remove()
 
 
-def _watch(lab: Lab | None, recordings: Path | None, writer: RecordWriter) -> Callable[[], None]:
+def _watch(
+    lab: Lab | None, recordings: Path | None, writer: RecordWriter, say: Callable[[str], None]
+) -> Callable[[], None]:
     """What the parent does once a second: look at the server and its recordings where they can be seen."""
     local = None
     if lab is not None:
@@ -284,13 +288,18 @@ def _watch(lab: Lab | None, recordings: Path | None, writer: RecordWriter) -> Ca
         local = LocalWatch(lambda: lab.pid, log, lab.recordings)
     # a disk that does not answer must not keep the run
     storage = Bounded("recordings", StorageWatch(recordings).sample, within_s=0.5) if recordings is not None else None
+    limited = lab is not None and lab.options.memory_bytes is not None
+    pressure = PressureWatch(disk_speed(lab.recordings) if lab is not None and limited else None)
 
     def look() -> None:
-        if local is not None:
-            for record in local.look().records():
-                writer.write(record)
+        seen = local.look() if local is not None else None
+        for record in seen.records() if seen is not None else []:
+            writer.write(record)
         if storage is not None and (stored := storage.collect()) is not None:
             writer.write(stored)
+            if seen is not None and seen.seen is not None and (warning := pressure.look(seen.seen.server, stored)):
+                say(warning)
+                writer.write(MarkerRecord(stored.t_ns, MarkerKind.NOTE, label=warning))
         writer.flush()
 
     return look

@@ -1,0 +1,128 @@
+"""Warned ahead: when will a memory limit be full of pages that wait for a disk which is too slow.
+
+A limit that is full of page cache is harmless as long as the disk keeps up, and nothing counts that up until it is too
+late (janus-facts, Appendix B4: 17 s after the recordings began there was no answer any more, failcnt 194). What can be
+known before is arithmetic: how fast recordings grow, how fast the disk takes them, and how much of the limit is left.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+
+from janusload.records import ServerRecord, StorageRecord
+
+#: what is looked back at
+_WINDOW_S = 10.0
+#: the least of that from which a rate is told
+_LEAST_S = 4.0
+#: pages on their way to the disk, as a share of the limit, that say that writers wait for them
+_HELD_UP = 0.25
+_HELD_UP_S = 3.0
+#: further away than this, a full limit is no warning yet
+_HORIZON_S = 600.0
+#: what measuring the disk may take and write
+_MEASURE_S = 1.0
+_MEASURE_BYTES = 8 * 2**20
+_PIECE_BYTES = 256 * 1024
+_MB = 1e6
+
+
+class _Reading(NamedTuple):
+    t_ns: int
+    written: int
+    waiting: int
+    writeback: int
+
+
+class PressureWatch:
+    """Looks at the readings of each second; says each thing once.
+
+    Args:
+        disk_bytes_per_s: what the recordings' disk takes, where it was measured; else it is learnt from the readings
+            once the kernel writes pages back, which is later.
+    """
+
+    def __init__(self, disk_bytes_per_s: float | None = None) -> None:
+        self._disk = disk_bytes_per_s
+        self._measured = disk_bytes_per_s is not None
+        self._readings: deque[_Reading] = deque()
+        self._held_since_ns: int | None = None
+        self._warned = False
+        self._said_held = False
+
+    def look(self, server: ServerRecord, storage: StorageRecord) -> str | None:
+        """A sentence when there is something new to warn of, else None."""
+        limit = server.cgroup_limit_bytes
+        if limit is None or server.cgroup_dirty_bytes is None or server.cgroup_writeback_bytes is None:
+            return None
+        waiting = server.cgroup_dirty_bytes + server.cgroup_writeback_bytes
+        now = _Reading(server.t_ns, storage.file_bytes, waiting, server.cgroup_writeback_bytes)
+        self._readings.append(now)
+        while now.t_ns - self._readings[0].t_ns > _WINDOW_S * 1e9:
+            self._readings.popleft()
+        return self._held_up(now, limit) or self._ahead(now, limit, server)
+
+    def _held_up(self, now: _Reading, limit: int) -> str | None:
+        if now.writeback < _HELD_UP * limit:
+            self._held_since_ns = None
+            self._said_held = False
+            return None
+        if self._held_since_ns is None:
+            self._held_since_ns = now.t_ns
+        if self._said_held or now.t_ns - self._held_since_ns < _HELD_UP_S * 1e9:
+            return None
+        self._said_held = True
+        return (
+            f"memory: {now.writeback / _MB:.0f} of {limit / _MB:.0f} MB are on their way to a disk that is too slow: "
+            "whatever writes waits for it, and the API waits with it"
+        )
+
+    def _ahead(self, now: _Reading, limit: int, server: ServerRecord) -> str | None:
+        first = self._readings[0]
+        seconds = (now.t_ns - first.t_ns) / 1e9
+        if self._warned or seconds < _LEAST_S:
+            return None
+        written = max(0, now.written - first.written) / seconds
+        drained = written - (now.waiting - first.waiting) / seconds
+        if not self._measured and now.writeback and first.writeback:
+            self._disk = max(0.0, drained)
+        if self._disk is None or written <= self._disk * 1.1:
+            return None
+        firm = (server.cgroup_anon_bytes or 0) + (server.cgroup_sock_bytes or 0)
+        left_s = max(0.0, limit - firm - now.waiting) / (written - self._disk)
+        if left_s > _HORIZON_S:
+            return None
+        self._warned = True
+        return (
+            f"memory: recordings grow by {written / _MB:.2f} MB/s and their disk takes {self._disk / _MB:.2f} MB/s: in "
+            f"about {left_s:.0f} s the limit of {limit / _MB:.0f} MB is full of pages that wait, and Janus stops "
+            "answering. It needs a faster disk, less recording, or (for a while) a higher limit"
+        )
+
+
+def disk_speed(folder: Path) -> float | None:
+    """What the disk under a folder takes of written data, bytes per second; None where it cannot be written to.
+
+    Writes a file of its own for at most about a second and removes it, so only where janusload owns the folder.
+    """
+    path = folder / f".janusload-{os.getpid()}.tmp"
+    piece = os.urandom(_PIECE_BYTES)
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+    try:
+        written, began_s = 0, time.monotonic()
+        while written < _MEASURE_BYTES and time.monotonic() - began_s < _MEASURE_S:
+            written += os.write(fd, piece)
+            os.fdatasync(fd)
+        return written / (time.monotonic() - began_s)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+        path.unlink(missing_ok=True)
