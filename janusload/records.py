@@ -28,6 +28,7 @@ class Source(StrEnum):
 
     ARRIVALS = "arrivals"  # the open-loop stream under test
     USERS = "users"  # closed-loop users
+    PROBES = "probes"  # the stall ladder, which also has records of its own
     HOUSEKEEPING = "housekeeping"  # destroys of what the stream created, keepalives, room set-up
 
 
