@@ -367,6 +367,7 @@ class MarkerKind(StrEnum):
     STEP_END = "step_end"  # step, value = arrivals offered in it
     RECOVERED = "recovered"  # value = seconds after the load went away
     STALL = "stall"  # label: `KIND: the rule in words`, KIND as in FailureKind; value = since when, seconds ago
+    STALL_END = "stall_end"  # label: what was stuck; value = how many seconds it lasted
     NOTE = "note"
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from janusload.records import LogRecord, Rung, ServerRecord, ThreadRecord
 from janusload.summary import FailureKind
-from janusload.verdict import API_RUNGS, Finding, Window, judge, locks_of
+from janusload.verdict import API_RUNGS, PLUGIN_RUNGS, Finding, Window, judge, locks_of
 
 SILENT_AFTER = 2
 #: a server that cannot be seen may be slow: this long it must have said nothing
@@ -23,8 +23,10 @@ _UNSEEN_S = 5.0
 _KEPT_S = 30.0
 
 #: told in words, but no stall: the server works
-_WORKING = (FailureKind.OVERLOAD, FailureKind.CPU_STARVED)
+WORKING = (FailureKind.OVERLOAD, FailureKind.CPU_STARVED)
 _TRANSIENT_S = 2.0
+#: of kinds that grow into each other, the lesser ones
+_RANK = {FailureKind.OVERLOAD: 0, FailureKind.CPU_STARVED: 0, FailureKind.PLUGIN_STUCK: 1, FailureKind.CORE_STUCK: 2}
 
 
 @dataclass
@@ -100,13 +102,23 @@ class StallWatch:
             finding = None
         if finding is None:
             return None if not silent else self.stall
+        if self.stall is not None and finding.kind is not self.stall.finding.kind and self._lesser(finding):
+            return self.stall
         if silent or self.stall is None:
+            core = [self._rungs[rung].overdue[0] for rung in silent - {*PLUGIN_RUNGS, Rung.MEDIA}]
+            if finding.kind is FailureKind.CORE_STUCK and core:
+                since_ns = min(core)  # it may have begun in a plugin, before
             begun_ns = since_ns if silent else self._first_sign(finding, window, now_ns)
         else:
             begun_ns = self.stall.since_ns
         if self.stall is not None and self.stall.finding.kind is finding.kind:
             return self.stall
         return Stall(finding, begun_ns, now_ns)
+
+    def _lesser(self, finding: Finding) -> bool:
+        """Whether it is only a part of the stall that lasts: rungs do not all come back at once."""
+        assert self.stall is not None
+        return _RANK.get(finding.kind, 9) < _RANK.get(self.stall.finding.kind, 9)
 
     def _silent(self) -> frozenset[Rung]:
         return frozenset(
@@ -139,7 +151,7 @@ class StallWatch:
         """Whether what was seen is enough to name it."""
         if finding.kind in (FailureKind.CRASHED, FailureKind.FDS, FailureKind.THREADS) or not window.silent:
             return True
-        if finding.kind in _WORKING:
+        if finding.kind in WORKING:
             return now_ns - since_ns >= _TRANSIENT_S * 1e9
         if finding.kind in (FailureKind.PROCESS_FROZEN, FailureKind.DISK_STUCK, FailureKind.MEMORY_WRITEBACK):
             if window.readings and window.readings[-1].state in ("T", "t"):

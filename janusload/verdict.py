@@ -223,7 +223,7 @@ def _of_limits(window: Window) -> Finding | None:
 
 
 def _of_rungs(window: Window) -> Finding | None:
-    silent = window.silent & {Rung.TCP, *API_RUNGS}
+    silent = _consistent(window)
     if not silent:
         return None
     locks = locks_of(window.threads)
@@ -246,6 +246,16 @@ def _of_rungs(window: Window) -> Finding | None:
     if silent & {*CORE_RUNGS, *WEBSOCKET_RUNGS}:
         return Finding(FailureKind.CORE_STUCK, f"{heard} answered but {words} went unanswered{why}", plugin)
     return Finding(FailureKind.PLUGIN_STUCK, f"{heard} answered but {words} went unanswered{why}", "audiobridge")
+
+
+def _consistent(window: Window) -> frozenset[Rung]:
+    """Silent rungs, without those that others which pass through them contradict: then it was a lost answer."""
+    silent = window.silent & {Rung.TCP, *API_RUNGS}
+    if window.answering & {*CORE_RUNGS, *PLUGIN_RUNGS}:
+        silent -= {Rung.TCP, *WEBSOCKET_RUNGS}
+    if Rung.CREATE in window.answering:
+        silent -= {Rung.PING}
+    return silent
 
 
 def _why(locks: Sequence[Lock], window: Window) -> str:

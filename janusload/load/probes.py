@@ -44,6 +44,7 @@ _MOST_WAITING = {Rung.AUDIOBRIDGE_SYNC: 3, Rung.AUDIOBRIDGE_ASYNC: 3}
 _MOST_WAITING_ELSE = 30
 _MOST_HELD = 3
 
+_GONE = "the handle that was attached beforehand is gone"
 #: how refusals read, as in "audiobridge.exists: Janus error 458: no such session"
 _REFUSAL = re.compile(r" error \d+: ")
 
@@ -188,6 +189,8 @@ class Ladder:
             self._write(ProbeRecord(Rung.TCP, due_ns, now_ns if tcp else None, deadline_s, tcp, ""))
             self._tell(Rung.TCP, due_ns, answered=tcp)
         self._write(ProbeRecord(rung, due_ns, now_ns if ok else None, deadline_s, ok, detail))
+        if detail == _GONE:
+            return  # nobody was asked
         # a refusal is an answer too
         self._tell(rung, due_ns, answered=not detail or _REFUSAL.search(detail) is not None)
 
@@ -243,7 +246,7 @@ class Ladder:
         bridge = self._bridge
         if bridge is None or bridge.ended is not None:
             self._attach_again()
-            raise ConnectionLost("the handle that was attached beforehand is gone")
+            raise ConnectionLost(_GONE)
         fields = {"session_id": bridge.session.id, "handle_id": bridge.id, "body": body}
         name = f"audiobridge.{body['request']}"
         self._request(
