@@ -53,8 +53,7 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="DURATION",
         help='the load goes off after so long ("90 s", "5 min"), whatever the scenario says; the rest follows in order',
     )
-    add_set(run)
-=======
+    run.add_argument(
         "--janus-process",
         metavar="WHICH",
         help="the process of the Janus of --host, if it runs on this machine: pid, unit, container id or name",
