@@ -55,11 +55,10 @@ def test_each_is_judged_by_what_was_measured(folder: RunFolder) -> None:
     assert passed >= {"leaked sessions < 1"}
     crossed = {name for name, each in found.items() if each.judged and not each.passed}
     assert crossed >= {"janus.create p95 < 1 ms", "timeout rate < 1 %", "onset load > 240/s"}
-    assert "timeout rate < 50 % over 5 s" in crossed, "the bad steps are whole windows, the run is not"
-    assert "the worst 5 s" in found["timeout rate < 50 % over 5 s"].value
-    assert (
-        not found["audiobridge.join p95 < 1 s"].judged and found["audiobridge.join p95 < 1 s"].value == "not measured"
-    )
+    whole, worst = found["timeout rate < 1 %"].value, found["timeout rate < 1 % over 5 s"].value
+    assert worst.endswith("(the worst 5 s)") and float(worst.split()[0]) > float(whole.split()[0])
+    join = found["audiobridge.join p95 < 1 s"]
+    assert not join.judged and join.value == "not measured"
     assert not found["media loss < 1 %"].judged
     assert summary.verdict is Verdict.FAILED
     assert "onset load &gt; 240/s" in render(summary) and 'failures="0"' not in render(summary)
