@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 JANUSLOAD := $(VENV)/bin/janusload
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test browser check check-statistics demo lock clean
+.PHONY: help setup test browser check check-statistics bench-media demo lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
@@ -29,6 +29,10 @@ check: setup browser  ## lint, format, types, tests with coverage
 
 check-statistics: setup  ## how right the onset is: 1,000 simulated runs of each of 21 servers (some ten minutes)
 	$(PYTHON) -m tests.analysis.check_statistics 1000 2
+
+bench-media: setup  ## CPU and memory per participant: aiortc, pion, ours, the floor (some ten minutes)
+	@.ci/bench-packages
+	@$(PYTHON) -m tests.benchmarks.bench_media
 
 demo: setup  ## find the knee of a private Janus; the report lands in reports/out/demo
 	$(JANUSLOAD) run scenarios/knee.toml --lab --out reports/out/demo --replace

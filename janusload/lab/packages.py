@@ -23,8 +23,9 @@ Say = Callable[[str], None]
 
 #: program that the lab needs -> Debian package that has it
 NEEDED = {"janus": "janus", "ip": "iproute2"}
-#: the tests open the report in a real browser, and ask Janus's own tool about recordings
-NEEDED_BY_TESTS = {"chromium": "chromium", "janus-pp-rec": "janus-tools"}
+#: the tests open the report in a real browser, ask Janus's own tool about recordings, and compile the media engine's C
+#: tick; g++ is the least that brings gcc with the headers of the C library
+NEEDED_BY_TESTS = {"chromium": "chromium", "janus-pp-rec": "janus-tools", "g++": "g++"}
 
 _ASIDE = ".before-janusload"
 _SIGNATURE = "put here by janusload"

@@ -1,7 +1,8 @@
 /* The floor of bench_media: sends and receives the datagrams of two-way audio, and does nothing else with them.
  *
  * usage: floor ADDRESS PORT COUNT BYTES; COUNT sockets send BYTES each every 20 ms and read what comes back.
- * Prints "ready" when all sockets are there, and "sent received" on every line of standard input. */
+ * Speaks JSON lines as the other clients do: {"up": true}, {"ready": true}, then {"sent": n, "received": n} for every
+ * line of its input; ends with it. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,13 +37,15 @@ int main(int argc, char **argv)
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
+    puts("{\"up\": true}");
+    fflush(stdout);
     int *sockets = calloc(count, sizeof *sockets);
     for (int i = 0; i < count; i++) {
         sockets[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
         if (sockets[i] < 0 || connect(sockets[i], (struct sockaddr *)&far, sizeof far))
             return 1;
     }
-    puts("ready");
+    puts("{\"ready\": true}");
     fflush(stdout);
     clock_gettime(CLOCK_MONOTONIC, &due);
     for (;;) {
@@ -51,7 +54,7 @@ int main(int argc, char **argv)
             char line[64];
             if (read(0, line, sizeof line) <= 0)
                 return 0;
-            printf("%lld %lld\n", sent, received);
+            printf("{\"sent\": %lld, \"received\": %lld}\n", sent, received);
             fflush(stdout);
         }
         for (int i = 0; i < count; i++)

@@ -40,6 +40,9 @@ class EchoTest:
         jsep: dict[str, Any] = event["jsep"]
         return jsep
 
+    def detach(self, handle: int) -> None:
+        self._request(janus="detach", session_id=self.session, handle_id=handle)
+
     def hangup(self, handle: int) -> None:
         self._request(janus="hangup", session_id=self.session, handle_id=handle)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,17 +45,8 @@ class FifoStall:
     def release(self) -> None:
         """Everything goes on."""
         reader = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
-        until = time.monotonic() + 5.0
         try:
-            # A debugger may hold the opener just now: stay until it has written its header.
-            while time.monotonic() < until:
-                try:
-                    if os.read(reader, 4096):
-                        break
-                except BlockingIOError:
-                    pass
-                gevent.sleep(0.05)
-            gevent.sleep(0.2)
+            gevent.sleep(0.5)
         finally:
             os.close(reader)
 
