@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -65,6 +66,10 @@ class FakeJanus:
         plugins: tuple[str, ...] = PLUGINS,
         subprotocol: str | None = "janus-protocol",
         port: int = 0,
+        host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+        session_timeout_s: int = 60,
+        reclaim: bool = False,
     ) -> None:
         self.script = script
         self.api_secret = api_secret
@@ -73,7 +78,12 @@ class FakeJanus:
         self.requests: list[dict[str, Any]] = []
         self.sessions: set[int] = set()
         self.url = ""
+        self.paths: list[str] = []
         self._port = port
+        self._host = host
+        self._tls = tls
+        self._session_timeout_s = session_timeout_s
+        self._reclaim = reclaim
         self._ids = itertools.count(1000)
         self._ready = threading.Event()
         self._stop: asyncio.Event | None = None
@@ -104,13 +114,18 @@ class FakeJanus:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         names = [Subprotocol(self.subprotocol)] if self.subprotocol else None
-        async with serve(self._talk, "127.0.0.1", self._port, subprotocols=names, compression=None) as server:
-            self.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with serve(
+            self._talk, self._host, self._port, subprotocols=names, compression=None, ssl=self._tls
+        ) as server:
+            host = f"[{self._host}]" if ":" in self._host else self._host
+            scheme = "ws" if self._tls is None else "wss"
+            self.url = f"{scheme}://{host}:{server.sockets[0].getsockname()[1]}"
             self._ready.set()
             await self._stop.wait()
 
     async def _talk(self, connection: ServerConnection) -> None:
         self._connections.add(connection)
+        self.paths.append(connection.request.path if connection.request is not None else "")
         self._owned[connection] = set()
         tasks: set[asyncio.Task[None]] = set()
         try:
@@ -136,8 +151,10 @@ class FakeJanus:
             self._connections.discard(connection)
             for task in tasks:
                 task.cancel()
-            # as Janus does with reclaim_session_timeout = 0
-            self.sessions -= self._owned.pop(connection)
+            owned = self._owned.pop(connection)
+            if not self._reclaim:
+                # as Janus does with reclaim_session_timeout = 0
+                self.sessions -= owned
 
     async def _later(self, connection: ServerConnection, request: dict[str, Any], delay_s: float) -> None:
         await asyncio.sleep(delay_s)
@@ -160,12 +177,19 @@ class FakeJanus:
             return [{"janus": "pong", **base}]
         if verb == "info":
             plugins = {name: {"name": name, "version_string": "0"} for name in self.plugins}
-            facts = {"name": "scripted Janus", "version": 1102, "version_string": "1.1.2", "session-timeout": 60}
+            facts = {
+                "name": "scripted Janus",
+                "version": 1102,
+                "version_string": "1.1.2",
+                "session-timeout": self._session_timeout_s,
+            }
             return [{"janus": "server_info", **base, **facts, "plugins": plugins}]
         if self.api_secret is not None and request.get("apisecret") != self.api_secret:
             return [_error(request, 403, "Unauthorized request (wrong or missing secret/token)")]
         if verb == "create":
-            session = next(self._ids)
+            session = request.get("id") or next(self._ids)
+            if session in self.sessions:
+                return [_error(request, 468, "Session ID already in use")]
             self.sessions.add(session)
             return [{"janus": "success", **base, "data": {"id": session}}]
         if request.get("session_id") not in self.sessions:
