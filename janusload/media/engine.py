@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -15,8 +16,8 @@ from janusload.errors import MediaError, WorkerLost
 from janusload.media import messages
 from janusload.media.link import WorkerLink
 from janusload.media.messages import Message, TickChoice
+from janusload.media.mixes import Mixes, Voice
 from janusload.media.participants import FINAL, Participant, Peer, PlainPeer
-from janusload.media.tones import TONES_HZ
 from janusload.records import PeerEventKind, PeerEventRecord, Record
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class Engine:
         public_targets: allow media to addresses that are neither loopback nor private.
         tick: a `TickChoice`, what runs the RTP: the C tick where it can be had, unless it says otherwise. Without it
             the environment's JANUSLOAD_TICK decides.
+        hear_share: share of the peers that listen to what they receive, 0..1; `on_record` gets a HeardRecord for each
+            talker that each of them should hear, some times a minute. What listening costs is bounded.
 
     Attributes:
         pids: processes of the workers that run.
@@ -53,13 +56,18 @@ class Engine:
         on_lost: Callable[[int, str], None] = lambda worker, reason: None,
         public_targets: bool = False,
         tick: str | None = None,
+        hear_share: float = 0.0,
     ) -> None:
         tick = tick or os.environ.get("JANUSLOAD_TICK") or TickChoice.AUTO
         if tick not in list(TickChoice):
             raise MediaError(f"there is no tick {tick!r}; known are {', '.join(TickChoice)}", phase="worker")
-        self._carriers = [Carrier(number, on_record, on_lost, public_targets, tick) for number in range(workers)]
+        self._mixes = Mixes()
+        self._carriers = [
+            Carrier(number, on_record, on_lost, public_targets, tick, self._mixes) for number in range(workers)
+        ]
+        self._hear_share = hear_share
+        self._made = 0
         self._numbers = itertools.count()
-        self._tones = itertools.count()
 
     @property
     def pids(self) -> list[int]:
@@ -104,6 +112,8 @@ class Engine:
         ptime_ms: int = 20,
         impair: Impair = "",
         loss: str = "",
+        mix: str | None = None,
+        hear: bool | None = None,
         route_to: str | None = None,
     ) -> Peer:
         """A peer connection on the worker that carries the fewest; nothing is created yet.
@@ -117,14 +127,20 @@ class Engine:
             impair: what a bad network does to its packets, as `loss=bursts:0.05:3, delay=40` or as a table: see
                 `impairment`.
             loss: the same as `impair` with this `loss` and nothing else.
+            mix: name of what it is mixed into, as of a room: who should hear whom. Without one it should hear itself,
+                as an echo. A mix has one `chirp`, by which the delay from mouth to ear is measured, and a `tone` is
+                one that few others of it have.
+            hear: whether it listens; None leaves that to `hear_share`.
             route_to: address of the server: media is bound to the interface that routes there, and no other. Without
                 it, candidates are gathered on all interfaces but loopback.
 
         Raises:
+            MediaError: phase `media`; the mix has a chirp already.
             WorkerLost: no worker runs.
         """
-        making = self._making(clip, codec, ptime_ms, _either(impair, loss), route_to)
-        return Peer(self._least(), next(self._numbers), name, making)
+        carrier = self._least()
+        making = self._making(clip, codec, ptime_ms, _either(impair, loss), mix, hear, route_to)
+        return Peer(carrier, next(self._numbers), self._voice(name, mix, making), making)
 
     def plain(
         self,
@@ -135,25 +151,54 @@ class Engine:
         ptime_ms: int = 20,
         impair: Impair = "",
         loss: str = "",
+        mix: str | None = None,
+        hear: bool | None = None,
         route_to: str = "127.0.0.1",
     ) -> PlainPeer:
         """A plain-RTP participant of an AudioBridge room, without ICE and DTLS; nothing is created yet.
 
         Args:
-            name, clip, codec, ptime_ms, impair, loss: as for `peer`.
+            name, clip, codec, ptime_ms, impair, loss, mix, hear: as for `peer`.
             route_to: address of the server; the socket is bound to the interface that routes there.
 
         Raises:
+            MediaError: phase `media`; the mix has a chirp already.
             WorkerLost: no worker runs.
         """
-        making = self._making(clip, codec, ptime_ms, _either(impair, loss), route_to)
-        return PlainPeer(self._least(), next(self._numbers), name, making)
+        carrier = self._least()
+        making = self._making(clip, codec, ptime_ms, _either(impair, loss), mix, hear, route_to)
+        return PlainPeer(carrier, next(self._numbers), self._voice(name, mix, making), making)
 
-    def _making(self, clip: str, codec: str, ptime_ms: int, impair: Impair, route_to: str | None) -> dict[str, Any]:
+    def _making(
+        self,
+        clip: str,
+        codec: str,
+        ptime_ms: int,
+        impair: Impair,
+        mix: str | None,
+        hear: bool | None,
+        route_to: str | None,
+    ) -> dict[str, Any]:
+        """What the worker is told to make."""
         if clip == "tone":
-            clip = f"tone:{TONES_HZ[next(self._tones) % len(TONES_HZ)]}"
-        impair = impair if isinstance(impair, str) else dict(impair)
-        return {"clip": clip, "codec": codec, "ptime_ms": ptime_ms, "impair": impair, "route_to": route_to}
+            clip = f"tone:{self._mixes.tone(mix)}"
+        if hear is None:
+            # the first, and then evenly
+            hear = math.ceil((self._made + 1) * self._hear_share) > math.ceil(self._made * self._hear_share)
+        self._made += 1
+        return {
+            "clip": clip,
+            "codec": codec,
+            "ptime_ms": ptime_ms,
+            "impair": impair if isinstance(impair, str) else dict(impair),
+            "hear": hear,
+            "route_to": route_to,
+        }
+
+    def _voice(self, name: str, mix: str | None, making: dict[str, Any]) -> Voice:
+        voice = Voice(name, mix, making["clip"])
+        self._mixes.join(voice)
+        return voice
 
     def _least(self) -> Carrier:
         """The worker that carries the fewest."""
@@ -183,7 +228,9 @@ class Carrier:
         on_lost: Callable[[int, str], None],
         public_targets: bool,
         tick: str,
+        mixes: Mixes,
     ) -> None:
+        self._mixes = mixes
         self.link = WorkerLink(number, on_said=self._said, on_end=self._end, public_targets=public_targets, tick=tick)
         self.peers: dict[int, Participant] = {}
         self._closing: dict[int, Participant] = {}
@@ -206,6 +253,13 @@ class Carrier:
                 self._state(message)
             case "event":
                 self._event(message)
+            case "spoken":
+                if peer := self.peers.get(message["peer"]):
+                    peer.voice.spoke(message["t_ns"])
+            case "heard":
+                if peer := self.peers.get(message["peer"]):
+                    for record in self._mixes.heard(peer.voice, self.link.number, message):
+                        self._pass_on(record)
 
     def _media(self, row: list[Any]) -> None:
         number = row[0]
@@ -228,7 +282,7 @@ class Carrier:
                 error = MediaError(said["reason"], phase=said["phase"]) if "reason" in said else None
                 peer.end(said["state"], error)
         else:
-            peer.state = said["state"]
+            peer.begin(said["state"])
 
     def _event(self, said: Message) -> None:
         peer = self.peers.get(said["peer"])

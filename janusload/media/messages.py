@@ -5,7 +5,8 @@ Rules:
 - A frame is four bytes of length, big endian, and that many bytes of UTF-8 JSON: one object, never longer than `LIMIT`.
 - The engine asks (`{"ask": n, "verb": ..., ...}`); the worker answers each ask exactly once, in any order
   (`{"ask": n, "result": {...}}` or `{"ask": n, "phase": ..., "reason": ...}`).
-- What the worker says of itself has no `ask` and a `say`: `hello`, `state`, `media`, `health`.
+- What the worker says of itself has no `ask` and a `say`: `hello`, `state`, `media`, `health`, `event`,
+  `spoken` and `heard`.
 - `media` carries rows in the order of `MEDIA_FIELDS`: a thousand objects a second with the same keys are not free.
 """
 

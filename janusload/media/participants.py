@@ -9,6 +9,7 @@ import gevent.event
 
 from janusload.errors import MediaError, WorkerLost
 from janusload.media.link import WorkerLink
+from janusload.media.mixes import Voice
 from janusload.records import MediaRecord
 
 #: what the engine gives a worker beyond the time that the worker itself has for an answer
@@ -36,12 +37,14 @@ class Participant:
         record: its latest MediaRecord; None before the first.
         dropped: datagrams that came and were thrown away: forged, replayed, or no media at all.
         silent: whether audio that is due has not come for two seconds.
+        voice: how others of its mix should hear it.
         ended: set once the state is closed or failed.
     """
 
-    def __init__(self, carrier: Carrier, number: int, name: str, making: dict[str, Any]) -> None:
-        self.name = name
+    def __init__(self, carrier: Carrier, number: int, voice: Voice, making: dict[str, Any]) -> None:
+        self.name = voice.name
         self.number = number
+        self.voice = voice
         self.state = "new"
         self.error: MediaError | None = None
         self.record: MediaRecord | None = None
@@ -53,6 +56,7 @@ class Participant:
         self._making = making
         self.created = False
         self._closed = False
+        self._muted = self._paused = False
         carrier.peers[number] = self
 
     def __enter__(self) -> Self:
@@ -68,13 +72,27 @@ class Participant:
         """Number of the worker that carries it."""
         return self._link.number
 
+    @property
+    def muted(self) -> bool:
+        """Whether the far end was told to let nobody hear it; to be set by who tells it. Packets leave all the same."""
+        return self._muted
+
+    @muted.setter
+    def muted(self, muted: bool) -> None:
+        self._muted = muted
+        self._sound()
+
     def pause(self) -> None:
         """Stop sending RTP; RTCP and consent checks go on, so the far end sees silence, not a loss of the path."""
         self._ask("sending", GRACE_S, on=False)
+        self._paused = True
+        self._sound()
 
     def resume(self) -> None:
-        """Go on sending RTP."""
+        """Go on sending RTP; the clip begins anew."""
         self._ask("sending", GRACE_S, on=True)
+        self._paused = False
+        self._sound()
 
     def close(self) -> None:
         """Have the worker say goodbye (RTCP BYE and DTLS close_notify, where there are such) and close the socket.
@@ -84,18 +102,30 @@ class Participant:
         if self._closed:
             return
         self._closed = True
+        self.voice.leave()
         if self.created and not self._link.gone:
             self._link.post({"verb": "close", "peer": self.number})
         else:
             self.end("closed")
         self._carrier.forget(self)
 
+    def begin(self, state: str) -> None:
+        """Take a state that is not final; for the engine."""
+        self.state = state
+        self._sound()
+
     def end(self, state: str, error: MediaError | None = None) -> None:
         """Take the final state; for the engine."""
         if self.state not in FINAL:
             self.state = state
             self.error = error
+        self.voice.leave()
         self.ended.set()
+
+    def _sound(self) -> None:
+        """Say whether others should hear it."""
+        if not self.voice.gone:
+            self.voice.set_audible(self.state == "connected" and not self._muted and not self._paused)
 
     def _create(self) -> None:
         if self.created:

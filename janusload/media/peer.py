@@ -18,7 +18,7 @@ from OpenSSL import SSL
 from janusload.errors import MediaError
 from janusload.media import sdp
 from janusload.media.clips import Clip
-from janusload.media.flow import Flow
+from janusload.media.flow import Flow, Tap
 from janusload.media.ice import Address, PeerSocket, SocketConnection
 from janusload.media.impairment import Fate
 from janusload.media.pump import Pump
@@ -55,7 +55,7 @@ class Peer:
         flow: its RTP, once connected; stays readable after the end.
         setup_ms: from the answer being handed over until DTLS was up; `ice_ms` and `dtls_ms` are the parts of it.
         answered_unix_ns: when the answer was handed over.
-        codec: as in `opus`.
+        clip, codec: what it says.
         receives: whether the far end has agreed to send.
         paused: whether it was asked to send nothing.
     """
@@ -66,6 +66,7 @@ class Peer:
         *,
         clip: Clip,
         fates: Iterator[Fate] | None,
+        tap: Tap | None = None,
         controlling: bool,
         addresses: list[str],
         allowed: Callable[[str], bool],
@@ -82,10 +83,11 @@ class Peer:
         self.dtls_ms: float | None = None
         self.answered_unix_ns: int | None = None
         self.codec = clip.codec
+        self.clip = clip
         self.receives = False
         self.paused = False
-        self._clip = clip
         self._fates = fates
+        self._tap = tap
         self._allowed = allowed
         self._pump = pump
         self._on_change = on_change
@@ -158,6 +160,8 @@ class Peer:
         self.paused = not sending
         if self.flow is not None and sending != self.flow.sending:
             self.flow.begin_talkspurt()
+            # a clip that goes on after a pause begins anew, so that it is known when it did
+            self.flow.index = 0
             self.flow.sending = sending
 
     async def close(self) -> None:
@@ -249,8 +253,9 @@ class Peer:
             sock=transport.sock,
             tx=self._dtls._tx_srtp,
             rx=self._dtls._rx_srtp,
-            clip=self._clip,
+            clip=self.clip,
             fates=self._fates,
+            tap=self._tap,
             ssrc=self._ssrc,
             cname=self._cname,
             payload_type=remote.payload_type,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 from janusload.errors import MediaError
 from janusload.media.clips import Clip
-from janusload.media.flow import Flow
+from janusload.media.flow import Flow, Tap
 from janusload.media.ice import SO_TIMESTAMPNS, Address
 from janusload.media.impairment import Fate
 from janusload.media.peer import PeerState
@@ -26,8 +26,8 @@ class PlainPeer:
     """RTP to and from one address, without encryption.
 
     Attributes:
-        number, state, error, flow, codec, receives, paused, answered_unix_ns: as of `peer.Peer`; it is connected as
-            soon as it knows where to send.
+        number, state, error, flow, clip, codec, receives, paused, answered_unix_ns: as of `peer.Peer`; it is connected
+            as soon as it knows where to send.
         setup_ms, ice_ms, dtls_ms: None: there is no set-up that could take time.
     """
 
@@ -37,6 +37,7 @@ class PlainPeer:
         *,
         clip: Clip,
         fates: Iterator[Fate] | None,
+        tap: Tap | None = None,
         payload_type: int,
         address: str,
         allowed: Callable[[str], bool],
@@ -52,10 +53,11 @@ class PlainPeer:
         self.dtls_ms: float | None = None
         self.answered_unix_ns: int | None = None
         self.codec = clip.codec
+        self.clip = clip
         self.receives = True
         self.paused = False
-        self._clip = clip
         self._fates = fates
+        self._tap = tap
         self._payload_type = payload_type
         self._address = address
         self._allowed = allowed
@@ -106,8 +108,9 @@ class PlainPeer:
             sock=self._sock,
             tx=None,
             rx=None,
-            clip=self._clip,
+            clip=self.clip,
             fates=self._fates,
+            tap=self._tap,
             ssrc=secrets.randbits(32),
             cname="",
             payload_type=self._payload_type if payload_type is None else payload_type,
@@ -123,6 +126,8 @@ class PlainPeer:
         self.paused = not sending
         if self.flow is not None and sending != self.flow.sending:
             self.flow.begin_talkspurt()
+            # a clip that goes on after a pause begins anew, so that it is known when it did
+            self.flow.index = 0
             self.flow.sending = sending
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from janusload.errors import MediaError
+from janusload.media.tones import CHIRP_AT_S, CHIRP_PERIOD_S, CHIRP_S
 
 Samples = np.ndarray[tuple[int], np.dtype[np.float64]]
 
@@ -18,10 +19,6 @@ RATE = 48_000
 #: longest file that is taken, in seconds: ten minutes are 2 MB of packets and some seconds of encoding
 LONGEST_S = 600.0
 
-#: a `chirp` clip: this long, with one chirp that begins there and lasts so long, in seconds
-CHIRP_PERIOD_S = 2.0
-CHIRP_AT_S = 0.5
-CHIRP_S = 0.1
 #: the chirp's sweep, inside what G.711 passes
 _CHIRP_HZ = (500.0, 3000.0)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from janusload.media import mos
+from janusload.media.clips import Clip
 from janusload.media.flow import Flow
 from janusload.media.peer import PeerState
+from janusload.media.tones import CHIRP_AT_S
 from janusload.records import PeerEventKind
 
 #: audio that was due and did not come for so long is told of
@@ -29,6 +31,7 @@ class Peer(Protocol):
     number: int
     state: PeerState
     flow: Flow | None
+    clip: Clip
     codec: str
     receives: bool
     paused: bool
@@ -48,6 +51,7 @@ class Telling:
         self._count = -1
         self._grew_ns = 0
         self._silent = False
+        self._began_ns = 0
 
     def row(self, t_ns: int) -> list[Any]:
         """A row of statistics in the order of `messages.MEDIA_FIELDS`."""
@@ -89,7 +93,7 @@ class Telling:
         if received <= 0:
             return None
         lost = max(0, lost)
-        ptime_ms = 20.0
+        ptime_ms = self._peer.clip.ptime_ms
         one_way_ms = (flow.rtt_ms or 0.0) / 2 + 2 * ptime_ms + 2 * (reception.jitter_ms or 0.0)
         rating = mos.rating(
             one_way_ms=one_way_ms,
@@ -98,6 +102,16 @@ class Telling:
             bpl=mos.BPL_OPUS if self._peer.codec == "opus" else mos.BPL_G711,
         )
         return round(mos.opinion(rating), 3)
+
+    def spoken(self) -> int | None:
+        """When a chirper's next or latest chirp was spoken, monotonic; None if that was told before, or never."""
+        flow = self._peer.flow
+        if flow is None or self._peer.clip.name != "chirp" or flow.began_ns == self._began_ns:
+            return None
+        self._began_ns = flow.began_ns
+        # a packet leaves when the last of its sound was spoken
+        ptime_ns = self._peer.clip.ptime_ms * 1_000_000
+        return self._began_ns - ptime_ns + int(CHIRP_AT_S * 1e9)
 
     def event(self, t_ns: int) -> tuple[PeerEventKind, float] | None:
         """What has happened since the call before, with its seconds: audio stays away, or came again."""

@@ -23,7 +23,10 @@ from typing import Any
 
 from janusload.errors import MediaError
 from janusload.media import clips, ice, impairment, messages, sdp
+from janusload.media.flow import Tap
+from janusload.media.hearing import Heard, Listener
 from janusload.media.impairment import Fate
+from janusload.media.listening import Listening, row
 from janusload.media.messages import Message, TickChoice
 from janusload.media.peer import Peer, PeerState, SharedCertificate
 from janusload.media.plain import PlainPeer
@@ -56,6 +59,7 @@ class Worker:
         self._allowed: Callable[[str], bool] = (lambda _: True) if public_targets else ice.is_private
         self._peers: dict[int, Peer | PlainPeer] = {}
         self._telling: dict[int, Telling] = {}
+        self._listening = Listening(self._heard)
         self._clips: dict[tuple[str, str, int], asyncio.Task[clips.Clip]] = {}
         self._certificate: SharedCertificate = SharedCertificate.generateCertificate()
         self._pump = Pump(tick)
@@ -91,7 +95,7 @@ class Worker:
         gc.collect()
         gc.freeze()
         self._say({"say": "hello", "pid": os.getpid(), "tick": self._pump.tick, "without_c": self._pump.without_c})
-        for work in (self._read(reader), self._measure_lag(), self._tell()):
+        for work in (self._read(reader), self._measure_lag(), self._tell(), self._listening.run()):
             self._spawn(work)
         await self._ended.wait()
         await self._goodbye()
@@ -157,6 +161,7 @@ class Worker:
             message["peer"],
             clip=await self._clip(message["clip"], message["codec"], message["ptime_ms"]),
             fates=self._fates(message),
+            tap=self._tap(message),
             controlling=controlling,
             addresses=ice.local_addresses(message["route_to"]),
             allowed=self._allowed,
@@ -169,6 +174,19 @@ class Worker:
 
     def _fates(self, message: Message) -> Iterator[Fate] | None:
         return impairment.fates(message["impair"], seed=message["peer"], ptime_ms=message["ptime_ms"])
+
+    def _tap(self, message: Message) -> Tap | None:
+        """Where a listener's packets go; None for who does not listen."""
+        if not message["hear"]:
+            return None
+        listener = Listener(message["codec"])
+        self._listening.add(message["peer"], listener)
+        return listener.tap
+
+    def _heard(self, number: int, heard: Heard) -> None:
+        peer = self._peers.get(number)
+        if peer is not None and peer.state is PeerState.CONNECTED:
+            self._say(row(number, heard))
 
     def _keep(self, peer: Peer | PlainPeer) -> None:
         self._peers[peer.number] = peer
@@ -204,6 +222,7 @@ class Worker:
             message["peer"],
             clip=await self._clip(message["clip"], message["codec"], message["ptime_ms"]),
             fates=self._fates(message),
+            tap=self._tap(message),
             payload_type=sdp.CODECS[message["codec"]].payloadType,
             address=ice.local_addresses(message["route_to"])[0],
             allowed=self._allowed,
@@ -248,6 +267,7 @@ class Worker:
 
     def _forget(self, peer: Peer | PlainPeer) -> None:
         """Tell the last numbers of a peer and drop it."""
+        self._listening.remove(peer.number)
         if self._peers.pop(peer.number, None) is not None:
             self._say({"say": "media", "rows": [self._telling.pop(peer.number).row(time.monotonic_ns())]})
 
@@ -313,6 +333,8 @@ class Worker:
         told = [(number, self._telling[number]) for number in numbers if number in self._telling]
         self._say({"say": "media", "rows": [each.row(now) for _, each in told]})
         for number, each in told:
+            if spoken_ns := each.spoken():
+                self._say({"say": "spoken", "peer": number, "t_ns": spoken_ns})
             if event := each.event(now):
                 self._say({"say": "event", "peer": number, "t_ns": now, "kind": event[0], "seconds": event[1]})
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from janusload.media import messages
+from janusload.media import clips, messages
 from janusload.media.peer import PeerState
 from janusload.media.quality import Reception
 from janusload.media.telling import NO_MEDIA_S, Telling
@@ -22,6 +22,7 @@ class Someone:
         self.number = 7
         self.state = PeerState.CONNECTED
         self.codec = codec
+        self.clip = clips.make("silence")
         self.receives = True
         self.paused = False
         self.answered_unix_ns: int | None = 5 * S

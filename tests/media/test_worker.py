@@ -74,7 +74,7 @@ def lasting() -> Iterator[Told]:
         yield told
 
 
-MAKING = {"clip": "silence", "codec": "opus", "ptime_ms": 20, "impair": "", "route_to": "127.0.0.1"}
+MAKING = {"clip": "silence", "codec": "opus", "ptime_ms": 20, "impair": "", "hear": False, "route_to": "127.0.0.1"}
 
 
 def offer(peer: int, **changes: Any) -> dict[str, Any]:
