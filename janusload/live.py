@@ -58,6 +58,7 @@ def _parts(progress: dict[str, Any]) -> list[tuple[str, str]]:
         back = f"not yet ({progress['left_s']:.0f} s left)"
     silent = [rung for rung, ok in progress["rungs"].items() if not ok]
     answers = f"no answer: {', '.join(silent)}" if silent else ("all rungs answer" if progress["rungs"] else "")
+    answers = progress.get("stall") or answers
     cpu = progress["cpu_percent"]
     generator = "" if cpu is None else f"load process {cpu:.0f} % of a core"
     return [

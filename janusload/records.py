@@ -28,6 +28,7 @@ class Source(StrEnum):
 
     ARRIVALS = "arrivals"  # the open-loop stream under test
     USERS = "users"  # closed-loop users
+    PROBES = "probes"  # the stall ladder, which also has records of its own
     HOUSEKEEPING = "housekeeping"  # destroys of what the stream created, keepalives, room set-up
 
 
@@ -366,6 +367,7 @@ class MarkerKind(StrEnum):
     STEP_END = "step_end"  # step, value = arrivals offered in it
     RECOVERED = "recovered"  # value = seconds after the load went away
     STALL = "stall"  # label: `KIND: the rule in words`, KIND as in FailureKind; value = since when, seconds ago
+    STALL_END = "stall_end"  # label: what was stuck; value = how many seconds it lasted
     NOTE = "note"
 
 

@@ -27,15 +27,15 @@ import psutil
 from janusload import __version__, analysis, report, scenario
 from janusload.errors import JanusloadError, RunFolderError, SurroundingsError, UsageError
 from janusload.lab import Lab, LabOptions
-from janusload.records import MarkerKind, MarkerRecord
 from janusload.run_folder import RecordWriter, RunFolder
 from janusload.scenario import Scenario, shapes
-from janusload.server.bounded import Bounded
-from janusload.server.log import FileSource, LogWatch
+from janusload.server.find import find
+from janusload.server.log import FileSource, LogWatch, source_of
 from janusload.server.recordings.pressure import PressureWatch, disk_speed
 from janusload.server.recordings.storage import StorageWatch, account
 from janusload.server.watch import LocalWatch
 from janusload.summary import Summary
+from janusload.watching import Watch, Watcher, WatchOptions
 
 #: how long the load process may take to end orderly once it was asked to; then it is killed
 END_WITHIN_S = 30.0
@@ -59,6 +59,9 @@ class RunOptions:
         run_time_s: after so long the load goes off, whatever the scenario says; None for no such limit.
         wire_log: where every message to and from Janus is written, without secrets.
         command: as it was typed, for the report.
+        janus_process: the server's process, where it runs on this machine and is not the lab's: see `server/find`.
+        janus_log: its log: a file or named pipe, or `journal:UNIT`.
+        backtrace: whether evidence of a stall may hold backtraces, for which the server is stopped for a moment.
     """
 
     scenario: Path
@@ -74,6 +77,9 @@ class RunOptions:
     changes: tuple[str, ...] = ()
     run_time_s: float | None = None
     command: str = ""
+    janus_process: str | None = None
+    janus_log: str | None = None
+    backtrace: bool = True
 
 
 class RunFailed(SurroundingsError):
@@ -121,12 +127,16 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
             load = _LoadProcess(folder, lab.api_secret if lab is not None else api_secret)
             stack.callback(load.kill)
             recordings = lab.recordings if lab is not None else options.recordings
-            failure = load.follow(tell, _watch(lab, recordings, writer, say), say)
+            secret = lab.api_secret if lab is not None else api_secret
+            watcher = _watcher(options, lab, recordings, folder, writer, secret, say)
+            stack.callback(watcher.close)
+            failure = load.follow(tell, watcher, say)
             if not load.begun:
                 raise _never_began(load, failure)
             begun.append(True)
             # what is left takes seconds, and is what an interrupted run is for
             calm.enter_context(_signals_ignored())
+            watcher.close()
             facts = {"leaks": _leaks(lab, load, folder)}
             if recordings is not None:
                 # Janus has closed them: the rooms are gone
@@ -194,7 +204,7 @@ class _LoadProcess:
     def asked_to_end(self) -> bool:
         return self._asked_to_end is not None
 
-    def follow(self, tell: Tell, each_second: Callable[[], None], say: Callable[[str], None]) -> str | None:
+    def follow(self, tell: Tell, watcher: Watcher, say: Callable[[str], None]) -> str | None:
         """Read what it says until it ends; returns what broke, in words, or None."""
         rest = b""
         next_s = time.monotonic()
@@ -209,10 +219,10 @@ class _LoadProcess:
                             break
                         *lines, rest = (rest + data).split(b"\n")
                         for line in lines:
-                            self._take(json.loads(line), tell)
+                            self._take(json.loads(line), tell, watcher)
                     if time.monotonic() >= next_s:
                         next_s = max(next_s + 1.0, time.monotonic())
-                        each_second()
+                        watcher.second()
                     if self._asked_to_end is not None and time.monotonic() - self._asked_to_end > END_WITHIN_S:
                         self._failure = f"the load process did not end within {END_WITHIN_S:g} s and was killed"
                         self.kill()
@@ -244,10 +254,12 @@ class _LoadProcess:
             self._asked_to_end = time.monotonic()
             self._process.send_signal(signal.SIGTERM)
 
-    def _take(self, message: dict[str, Any], tell: Tell) -> None:
+    def _take(self, message: dict[str, Any], tell: Tell, watcher: Watcher) -> None:
         kind = message.get("type")
+        if kind in ("progress", "rung"):
+            watcher.heard(message)
         if kind == "progress":
-            tell(message)
+            tell({**message, "stall": watcher.words})
         elif kind == "begun":
             self.begun = True
         elif kind == "end":
@@ -278,31 +290,35 @@ def _removed_if_nothing_began(folder: RunFolder) -> Iterator[list[bool]]:
             folder.remove()
 
 
-def _watch(
-    lab: Lab | None, recordings: Path | None, writer: RecordWriter, say: Callable[[str], None]
-) -> Callable[[], None]:
-    """What the parent does once a second: look at the server and its recordings where they can be seen."""
-    local = None
+def _watcher(
+    options: RunOptions,
+    lab: Lab | None,
+    recordings: Path | None,
+    folder: RunFolder,
+    writer: RecordWriter,
+    secret: str | None,
+    say: Callable[[str], None],
+) -> Watcher:
+    """What the parent looks at: the server and its recordings, where they can be seen."""
+    watch: Watch | None = None
+    secrets = [each for each in (secret, lab.admin_secret if lab is not None else None) if each]
     if lab is not None:
-        log = LogWatch(FileSource(lab.log_path, from_start=True))
-        local = LocalWatch(lambda: lab.pid, log, lab.recordings)
-    # a disk that does not answer must not keep the run
-    storage = Bounded("recordings", StorageWatch(recordings).sample, within_s=0.5) if recordings is not None else None
+        watch = LocalWatch(lambda: lab.pid, LogWatch(FileSource(lab.log_path, from_start=True)), lab.recordings)
+    elif options.janus_process is not None or options.janus_log is not None:
+        pid = None if options.janus_process is None else find(options.janus_process)
+        log = None if options.janus_log is None else LogWatch(source_of(options.janus_log))
+        watch = LocalWatch(None if pid is None else lambda: pid, log, recordings)
     limited = lab is not None and lab.options.memory_bytes is not None
     pressure = PressureWatch(disk_speed(lab.recordings) if lab is not None and limited else None)
-
-    def look() -> None:
-        seen = local.look() if local is not None else None
-        for record in seen.records() if seen is not None else []:
-            writer.write(record)
-        if storage is not None and (stored := storage.collect()) is not None:
-            writer.write(stored)
-            if seen is not None and seen.seen is not None and (warning := pressure.look(seen.seen.server, stored)):
-                say(warning)
-                writer.write(MarkerRecord(stored.t_ns, MarkerKind.NOTE, label=warning))
-        writer.flush()
-
-    return look
+    return Watcher(
+        folder,
+        writer,
+        watch,
+        WatchOptions((lambda: lab.returncode) if lab is not None else (lambda: None), options.backtrace, secrets),
+        say,
+        StorageWatch(recordings).sample if recordings is not None else None,
+        pressure.look,
+    )
 
 
 def _leaks(lab: Lab | None, load: _LoadProcess, folder: RunFolder) -> dict[str, int]:

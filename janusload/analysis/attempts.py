@@ -62,7 +62,7 @@ class Attempts:
 
 
 def attempts_of(request: pd.DataFrame, name: str, source: Source | None = None) -> Attempts:
-    """The attempts of the request called `name`, of one source or of all.
+    """The attempts of the request called `name`, of one source or of all but the ladder.
 
     Args:
         request: the `request` frame of `frames.read_frames`.
@@ -70,6 +70,8 @@ def attempts_of(request: pd.DataFrame, name: str, source: Source | None = None) 
     rows = is_any(request["name"], {name})
     if source is not None:
         rows &= is_any(request["source"], {source})
+    else:
+        rows &= ~is_any(request["source"], {Source.PROBES})
     chosen = request if rows.all() else request.loc[rows, _NEEDED]
     due_ns = chosen["due_ns"].to_numpy(np.int64)
     sent_ns = chosen["sent_ns"].to_numpy(np.float64)

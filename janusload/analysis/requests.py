@@ -7,21 +7,21 @@ import pandas as pd
 
 from janusload.analysis.attempts import attempts_of, is_any
 from janusload.analysis.quantiles import latency_ms
-from janusload.records import Outcome
+from janusload.records import Outcome, Source
 from janusload.summary import RequestSummary
 
 
 def requests_of(request: pd.DataFrame) -> dict[str, RequestSummary]:
-    """One entry per name, of all sources together, the most frequent first."""
-    counts = request["name"].value_counts()
-    return {str(name): _summary(request, str(name)) for name, count in counts.items() if count}
+    """One entry per name, of all sources but the ladder, whose questions are told apart; the most frequent first."""
+    found = {str(name): _summary(request, str(name)) for name in request["name"].cat.categories}
+    return dict(sorted(((name, each) for name, each in found.items() if each.count), key=lambda item: -item[1].count))
 
 
 def _summary(request: pd.DataFrame, name: str) -> RequestSummary:
     attempts = attempts_of(request, name)
     judged = attempts.judged
     longest_s = max(attempts.timeouts_s, default=None)
-    rows = is_any(request["name"], {name})
+    rows = is_any(request["name"], {name}) & ~is_any(request["source"], {Source.PROBES})
     return RequestSummary(
         count=len(attempts),
         outcomes=attempts.outcomes(),

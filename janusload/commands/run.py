@@ -53,6 +53,17 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="DURATION",
         help='the load goes off after so long ("90 s", "5 min"), whatever the scenario says; the rest follows in order',
     )
+    run.add_argument(
+        "--janus-process",
+        metavar="WHICH",
+        help="the process of the Janus of --host, if it runs on this machine: pid, unit, container id or name",
+    )
+    run.add_argument("--janus-log", metavar="FILE", help="its log, if it is on this machine: a file, or journal:UNIT")
+    run.add_argument(
+        "--no-backtrace",
+        action="store_true",
+        help="take no backtraces when the server is stuck (they stop it for a moment)",
+    )
     add_set(run)
     run.set_defaults(command=_run)
 
@@ -77,6 +88,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         raise UsageError(f"{options.scenario} names no [lab]: say --host URL, or --lab for a private Janus")
     if options.recordings is not None and not options.recordings.is_dir():
         raise UsageError(f"--recordings {options.recordings}: there is no such folder")
+    if options.host is None and (options.janus_process or options.janus_log):
+        raise UsageError("--janus-process and --janus-log go with --host: the lab's Janus is watched anyway")
     if options.janus is not None and options.host is not None:
         raise UsageError("--janus chooses the lab's Janus: it does not go with --host")
     if options.host is None and privilege.needs_reexec():
@@ -97,6 +110,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         changes=tuple(options.set),
         run_time_s=options.run_time,
         command=shlex.join(["janusload", *sys.argv[1:]]),
+        janus_process=options.janus_process,
+        janus_log=options.janus_log,
+        backtrace=not options.no_backtrace,
     )
     view = _View(console, plan.name)
     with view:

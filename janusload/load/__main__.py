@@ -33,17 +33,18 @@ from janusload.janus.wire_log import WireLog, of_process
 from janusload.load.arrivals import Arrivals
 from janusload.load.conductor import Conductor
 from janusload.load.crowd import Crowd
+from janusload.load.echo import EchoPeer
 from janusload.load.environment import make_environment, quiet_locust
 from janusload.load.health import Health
 from janusload.load.limit_watch import LimitWatch
 from janusload.load.player import Player
-from janusload.load.probes import Ladder
+from janusload.load.probes import PEER, Ladder, Notice
 from janusload.load.progress import Progress
 from janusload.load.recorder import Recorder
 from janusload.load.rooms import rooms
 from janusload.load.stage import Announce, Stage, Target
 from janusload.media.engine import Engine
-from janusload.records import ProbeRecord, Source
+from janusload.records import MediaRecord, PeerEventRecord, ProbeRecord, Record, Source
 from janusload.run_folder import RunFolder
 from janusload.scenario import Scenario
 from janusload.scenario.model import Stream
@@ -89,7 +90,12 @@ def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> 
     recorder = Recorder(
         folder.writer("load"), request=scenario.stream.request if scenario.stream is not None else "janus.create"
     )
-    engine = Engine(workers=_media_workers(scenario), on_record=recorder.write, public_targets=target.allow_public)
+
+    def of_users(record: Record) -> None:
+        if not (isinstance(record, MediaRecord | PeerEventRecord) and record.peer == PEER):
+            recorder.write(record)  # the ladder's own peer is no participant
+
+    engine = Engine(workers=_media_workers(scenario), on_record=of_users, public_targets=target.allow_public)
     stage = Stage(target, recorder, engine, seed=scenario.seed)
     try:
         return _perform(scenario, folder, stage, announce, stop, meta.get("run_time_s"))
@@ -129,7 +135,14 @@ def _perform(
         conductor.probed(record)
 
     health = Health(recorder.write, gauges)
-    ladder = make_ladder(scenario, stage, probed)
+    known = info.get("plugins")
+    ladder = make_ladder(
+        scenario,
+        stage,
+        probed,
+        plugins=frozenset(known) if isinstance(known, dict) else frozenset(),
+        notice=lambda notice: announce({"type": "rung", **notice._asdict()}),
+    )
     if scenario.stream is not None:
         arrivals = make_arrivals(scenario.stream, stage, health)
     player = Player(stage, arrivals)
@@ -165,14 +178,31 @@ def _perform(
     return end
 
 
-def make_ladder(scenario: Scenario, stage: Stage, probed: Callable[[ProbeRecord], None]) -> Ladder:
-    """The stall ladder beside the load."""
+def make_ladder(
+    scenario: Scenario,
+    stage: Stage,
+    probed: Callable[[ProbeRecord], None],
+    *,
+    plugins: frozenset[str] = frozenset(),
+    notice: Callable[[Notice], None] = lambda notice: None,
+) -> Ladder:
+    """The stall ladder beside the load.
+
+    Args:
+        plugins: packages of the plugins that the server has.
+    """
     deadline_s = scenario.probes.deadline or scenario.timeout_s
+    needs_audiobridge = "audiobridge" in scenario.plugins
+    # without users there are no media workers
+    with_echo = any(group.has_audio for group in scenario.users) and "janus.plugin.echotest" in plugins
     return Ladder(
-        lambda: stage.connection("ladder", Source.HOUSEKEEPING, timeout_s=deadline_s),
+        lambda: stage.connection("ladder", Source.PROBES, timeout_s=deadline_s),
         probed,
         deadline_s=deadline_s,
-        audiobridge="audiobridge" in scenario.plugins,
+        audiobridge=needs_audiobridge or "janus.plugin.audiobridge" in plugins,
+        needs_audiobridge=needs_audiobridge,
+        echo=EchoPeer(stage.engine) if with_echo else None,
+        notice=notice,
     )
 
 

@@ -223,6 +223,20 @@ class JournalSource:
             self._process.stdout.close()
 
 
+def source_of(words: str) -> LogSource:
+    """What a person named: `journal:UNIT`, or the path of a file or named pipe, from its end on.
+
+    Raises:
+        SurroundingsError: it is not there.
+    """
+    if words.startswith("journal:"):
+        return JournalSource(words.removeprefix("journal:"))
+    path = Path(words)
+    if not path.exists():
+        raise SurroundingsError(f"{words}: there is no such log")
+    return FileSource(path, from_start=False)
+
+
 class LogWatch:
     """Reads a source when asked, about once a second.
 

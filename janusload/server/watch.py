@@ -67,6 +67,14 @@ class LocalWatch:
             }
         return facts
 
+    def pid(self) -> int | None:
+        """The process; None if there is none to be seen."""
+        return self.process.pid if self.process is not None else None
+
+    def remote_evidence(self) -> dict[str, str]:
+        """Nothing: all of it can be had on this machine."""
+        return {}
+
     def tail(self) -> list[str]:
         """The last lines of the log."""
         return list(self.log.counter.tail) if self.log is not None else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -45,8 +46,17 @@ class FifoStall:
     def release(self) -> None:
         """Everything goes on."""
         reader = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
+        until = time.monotonic() + 5.0
         try:
-            gevent.sleep(0.5)
+            # A debugger may hold the opener just now: stay until it has written its header.
+            while time.monotonic() < until:
+                try:
+                    if os.read(reader, 4096):
+                        break
+                except BlockingIOError:
+                    pass
+                gevent.sleep(0.05)
+            gevent.sleep(0.2)
         finally:
             os.close(reader)
 

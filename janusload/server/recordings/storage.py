@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,8 @@ def _sizes(folder: Path) -> Iterator[tuple[Path, int]]:
         for name in names:
             path = Path(root, name)
             try:
-                yield path, path.stat().st_size
+                facts = path.stat()
             except OSError:
                 continue  # renamed or removed meanwhile
+            if stat.S_ISREG(facts.st_mode):  # to open a named pipe would set free whoever waits for a reader
+                yield path, facts.st_size

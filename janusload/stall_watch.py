@@ -1,0 +1,173 @@
+"""Notices a stall while it happens: from the ladder's notices and the looks at the server, with `verdict.judge`.
+
+Pure: told what happens and when, it never reads a clock. A rung is silent when two of its questions are overdue and
+nothing has come since; with one question a second, overdue after 0.75 s, that is known within three seconds of the
+beginning. A mere slow server is never called stuck: then the process must have been seen not to be busy, or a lock to
+be waited for. Where the process cannot be seen it takes five seconds in which no answer of any kind came.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from janusload.records import LogRecord, Rung, ServerRecord, ThreadRecord
+from janusload.summary import FailureKind
+from janusload.verdict import API_RUNGS, PLUGIN_RUNGS, Finding, Window, judge, locks_of
+
+SILENT_AFTER = 2
+#: a server that cannot be seen may be slow: this long it must have said nothing
+_UNSEEN_S = 5.0
+#: a look from before the silence tells of a server that still worked
+_KEPT_S = 30.0
+
+#: told in words, but no stall: the server works
+WORKING = (FailureKind.OVERLOAD, FailureKind.CPU_STARVED)
+_TRANSIENT_S = 2.0
+#: of kinds that grow into each other, the lesser ones
+_RANK = {FailureKind.OVERLOAD: 0, FailureKind.CPU_STARVED: 0, FailureKind.PLUGIN_STUCK: 1, FailureKind.CORE_STUCK: 2}
+
+
+@dataclass
+class _RungState:
+    overdue: list[int] = field(default_factory=list)
+    answered_ns: int | None = None
+    asked: bool = False
+
+
+@dataclass(frozen=True)
+class Stall:
+    """A stall that was found.
+
+    Attributes:
+        since_ns: the first question that went unanswered, or the first reading that shows it.
+        found_ns: when it was named.
+    """
+
+    finding: Finding
+    since_ns: int
+    found_ns: int
+
+
+class StallWatch:
+    """Told of notices and looks, it says when a stall begins, changes or ends.
+
+    Attributes:
+        stall: the one that lasts; None while there is none.
+        suspicious: whether something is overdue, so that a look now is worth its cost.
+    """
+
+    def __init__(self) -> None:
+        self.stall: Stall | None = None
+        self.loaded = False
+        self.signal: int | None = None
+        self._rungs: dict[Rung, _RungState] = {}
+        self._readings: deque[ServerRecord] = deque(maxlen=64)
+        self._threads: deque[list[ThreadRecord]] = deque(maxlen=64)
+        self._log: deque[LogRecord] = deque(maxlen=400)
+        self._last_answer_ns = 0
+
+    @property
+    def suspicious(self) -> bool:
+        return any(state.overdue for rung, state in self._rungs.items() if rung is not Rung.MEDIA)
+
+    def notice(self, rung: Rung, due_ns: int, at_ns: int, state: str) -> None:
+        """The ladder's news of a rung: see `load/probes.Notice`."""
+        known = self._rungs.setdefault(rung, _RungState())
+        if state == "answered":
+            # a question from before that is only refused now by the closing of its connection is no answer
+            known.overdue.clear()
+            known.answered_ns = at_ns
+            self._last_answer_ns = max(self._last_answer_ns, at_ns)
+            known.asked = True
+        elif due_ns not in known.overdue:
+            known.overdue.append(due_ns)
+            del known.overdue[:-200]
+
+    def look(self, server: ServerRecord | None, threads: list[ThreadRecord] | None, log: Iterable[LogRecord]) -> None:
+        """What was seen of the server."""
+        if server is not None:
+            self._readings.append(server)
+            self._threads.append(threads or [])
+        self._log.extend(log)
+
+    def judge(self, now_ns: int) -> Stall | None:
+        """The stall as of now: a new one, one of another kind, or the one that lasts; None if there is none."""
+        silent = self._silent()
+        since_ns = min((self._rungs[rung].overdue[0] for rung in silent), default=now_ns)
+        window = self._window(silent, since_ns, now_ns)
+        finding = judge(window)
+        if finding is not None and not self._sure(finding, window, since_ns, now_ns):
+            finding = None
+        if finding is None:
+            return None if not silent else self.stall
+        if self.stall is not None and finding.kind is not self.stall.finding.kind and self._lesser(finding):
+            return self.stall
+        if silent or self.stall is None:
+            core = [self._rungs[rung].overdue[0] for rung in silent - {*PLUGIN_RUNGS, Rung.MEDIA}]
+            if finding.kind is FailureKind.CORE_STUCK and core:
+                since_ns = min(core)  # it may have begun in a plugin, before
+            begun_ns = since_ns if silent else self._first_sign(finding, window, now_ns)
+        else:
+            begun_ns = self.stall.since_ns
+        if self.stall is not None and self.stall.finding.kind is finding.kind:
+            return self.stall
+        return Stall(finding, begun_ns, now_ns)
+
+    def _lesser(self, finding: Finding) -> bool:
+        """Whether it is only a part of the stall that lasts: rungs do not all come back at once."""
+        assert self.stall is not None
+        return _RANK.get(finding.kind, 9) < _RANK.get(self.stall.finding.kind, 9)
+
+    def _silent(self) -> frozenset[Rung]:
+        return frozenset(
+            rung
+            for rung, state in self._rungs.items()
+            # a plugin that never answered is not there; TCP takes nothing but a listening process
+            if len(state.overdue) >= SILENT_AFTER and (state.asked or rung is Rung.TCP)
+        )
+
+    def _window(self, silent: frozenset[Rung], since_ns: int, now_ns: int) -> Window:
+        begin_ns = since_ns if silent else now_ns - round(2.5e9)
+        readings = [each for each in self._readings if each.t_ns >= begin_ns]
+        threads = [
+            moment
+            for each, moment in zip(self._readings, self._threads, strict=True)
+            if each.t_ns >= begin_ns and moment
+        ]
+        if readings and readings[-1].state == "":  # what it looked like before it went says why
+            readings = [each for each in self._readings if each.t_ns >= now_ns - _KEPT_S * 1e9]
+        log: Counter[str] = Counter()
+        for record in self._log:
+            if record.t_ns >= begin_ns - 3e9:
+                log[record.category] += record.lines
+        answering = frozenset(
+            rung for rung, state in self._rungs.items() if state.asked and not state.overdue and rung not in silent
+        )
+        return Window(silent, answering, readings, threads, log, self.loaded, self.signal)
+
+    def _sure(self, finding: Finding, window: Window, since_ns: int, now_ns: int) -> bool:
+        """Whether what was seen is enough to name it."""
+        if finding.kind in (FailureKind.CRASHED, FailureKind.FDS, FailureKind.THREADS) or not window.silent:
+            return True
+        if finding.kind in WORKING:
+            return now_ns - since_ns >= _TRANSIENT_S * 1e9
+        if finding.kind in (FailureKind.PROCESS_FROZEN, FailureKind.DISK_STUCK, FailureKind.MEMORY_WRITEBACK):
+            if window.readings and window.readings[-1].state in ("T", "t"):
+                return True
+            if finding.kind is not FailureKind.PROCESS_FROZEN:
+                return True
+        if finding.kind is FailureKind.UNREACHABLE:
+            return True
+        if any(lock.threads >= 2 or lock.plugin for lock in locks_of(window.threads)) or window.idle:
+            return True
+        heard = self._last_answer_ns if window.silent >= {*API_RUNGS} & self._rungs.keys() else 0
+        return not window.readings and now_ns - max(since_ns, heard) >= _UNSEEN_S * 1e9
+
+    def _first_sign(self, finding: Finding, window: Window, now_ns: int) -> int:
+        if finding.kind is FailureKind.PROCESS_FROZEN:
+            return next((each.t_ns for each in window.readings if each.state in ("T", "t")), now_ns)
+        if window.readings and window.readings[-1].state == "":
+            return next((each.t_ns for each in window.readings if each.state == ""), now_ns)
+        return now_ns

@@ -1,0 +1,158 @@
+"""A stall is named within three seconds of its beginning; a slow server is never called stuck, nor the other way."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from janusload.records import Rung, ServerRecord, ThreadRecord
+from janusload.stall_watch import WORKING, Stall, StallWatch
+from janusload.summary import FailureKind
+from janusload.verdict import API_RUNGS
+
+OVERDUE_S = 0.75  # of load/probes
+RUNGS = (Rung.TCP, *API_RUNGS)
+LOCK = "lock 0x7f8a5c48e120 libjanus_audiobridge.so"
+
+
+def ns(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+class Played:
+    """Plays a ladder and looks against a law: rung and the moment of the question -> seconds to its answer."""
+
+    def __init__(
+        self,
+        answers: Callable[[Rung, float], float],
+        *,
+        cpu: Callable[[float], float | None] = lambda now: 3.0,
+        lock: Callable[[float], bool] = lambda now: False,
+        loaded: bool = False,
+        until_s: float = 40.0,
+        phase_s: float = 0.0,
+    ) -> None:
+        watch = StallWatch()
+        watch.loaded = loaded
+        happens: list[tuple[float, int, Callable[[], None]]] = []
+        for second in range(int(until_s)):
+            due_s = second + phase_s
+            for rung in RUNGS:
+                wait_s = answers(rung, due_s)
+                if wait_s > OVERDUE_S:
+                    happens.append(
+                        (due_s + OVERDUE_S, 0, self._notice(watch, rung, due_s, "overdue", due_s + OVERDUE_S))
+                    )
+                if wait_s < 1000:
+                    happens.append((due_s + wait_s, 0, self._notice(watch, rung, due_s, "answered", due_s + wait_s)))
+            happens.append((second + 0.5, 1, self._look(watch, second + 0.5, cpu, lock)))
+        self.stalls: list[Stall] = []
+        self.ended_s: float | None = None
+        for now_s, _, happen in sorted(happens, key=lambda each: each[:2]):
+            was_suspicious = watch.suspicious
+            happen()
+            if watch.suspicious and not was_suspicious:
+                self._look(watch, now_s, cpu, lock)()  # as the parent of a run does
+            before, watch.stall = watch.stall, watch.judge(ns(now_s))
+            if watch.stall is not before:
+                if watch.stall is not None:
+                    self.stalls.append(watch.stall)
+                else:
+                    self.ended_s = now_s
+
+    @property
+    def stuck(self) -> list[FailureKind]:
+        return [stall.finding.kind for stall in self.stalls if stall.finding.kind not in WORKING]
+
+    @staticmethod
+    def _notice(watch: StallWatch, rung: Rung, due_s: float, state: str, at_s: float) -> Callable[[], None]:
+        return lambda: watch.notice(rung, ns(due_s), ns(at_s), state)
+
+    @staticmethod
+    def _look(
+        watch: StallWatch, now_s: float, cpu: Callable[[float], float | None], lock: Callable[[float], bool]
+    ) -> Callable[[], None]:
+        percent = cpu(now_s)
+        if percent is None:
+            return lambda: None
+        server = ServerRecord(ns(now_s), percent, None, None, None, None, 30, 40, "S")
+        waits = LOCK if lock(now_s) else ""
+        return lambda: watch.look(server, [ThreadRecord(ns(now_s), "pool-janus", "S", waits, 3)], [])
+
+
+def stuck_between(rungs: set[Rung], begin_s: float, end_s: float) -> Callable[[Rung, float], float]:
+    """Questions asked meanwhile are answered when it ends."""
+    return lambda rung, due_s: max(0.005, end_s - due_s) if rung in rungs and begin_s <= due_s < end_s else 0.005
+
+
+CORE = {Rung.PING, Rung.CREATE, Rung.AUDIOBRIDGE_SYNC, Rung.AUDIOBRIDGE_ASYNC}
+
+
+@pytest.mark.parametrize("phase_s", [0.0, 0.3, 0.6, 0.99])
+@pytest.mark.parametrize(
+    ("rungs", "kind"),
+    [
+        ({Rung.AUDIOBRIDGE_SYNC, Rung.AUDIOBRIDGE_ASYNC}, FailureKind.PLUGIN_STUCK),
+        ({Rung.AUDIOBRIDGE_ASYNC}, FailureKind.PLUGIN_STUCK),
+        (CORE, FailureKind.CORE_STUCK),
+        ({Rung.WS_UPGRADE, Rung.WS_PING} | CORE, FailureKind.PROCESS_FROZEN),
+    ],
+)
+def test_named_within_three_probe_periods_and_its_end_is_seen(
+    rungs: set[Rung], kind: FailureKind, phase_s: float
+) -> None:
+    begin_s, end_s = 10.2, 20.4
+    played = Played(stuck_between(rungs, begin_s, end_s), phase_s=phase_s)
+    assert played.stuck == [kind]
+    assert 0 < played.stalls[0].found_ns / 1e9 - begin_s <= 3.0
+    assert played.ended_s == pytest.approx(end_s, abs=1.0)
+
+
+def test_a_plugin_that_takes_the_core_with_it_is_told_twice() -> None:
+    def answers(rung: Rung, due_s: float) -> float:
+        begin_s = 10.0 if rung in (Rung.AUDIOBRIDGE_SYNC, Rung.AUDIOBRIDGE_ASYNC) else 16.0
+        return 9999.0 if rung in CORE and due_s >= begin_s else 0.005
+
+    assert Played(answers).stuck == [FailureKind.PLUGIN_STUCK, FailureKind.CORE_STUCK]
+
+
+@pytest.mark.parametrize("wait_s", [0.9, 2.5, 6.0, 15.0])
+def test_a_slow_server_is_not_stuck_however_slow(wait_s: float) -> None:
+    busy = Played(lambda rung, due_s: wait_s if rung in CORE and due_s > 5 else 0.01, cpu=lambda now: 97.0, loaded=True)
+    assert busy.stuck == []
+    assert not busy.stalls or busy.stalls[0].finding.kind is FailureKind.OVERLOAD
+    unseen = Played(lambda rung, due_s: wait_s if rung in CORE and due_s > 5 else 0.01, cpu=lambda now: None)
+    assert unseen.stuck == [] or wait_s > 5.0
+
+
+def test_overload_that_becomes_a_deadlock_is_called_stuck() -> None:
+    played = Played(
+        lambda rung, due_s: 9999.0 if rung in CORE and due_s > 20 else 1.2 if rung in CORE and due_s > 5 else 0.01,
+        cpu=lambda now: 97.0,
+        lock=lambda now: now > 20,
+        loaded=True,
+    )
+    assert played.stuck == [FailureKind.CORE_STUCK]
+    assert played.stalls[-1].finding.plugin == "audiobridge"
+
+
+def test_unseen_it_takes_longer_and_is_named_all_the_same() -> None:
+    played = Played(stuck_between(CORE, 10.0, 30.0), cpu=lambda now: None)
+    assert played.stuck == [FailureKind.CORE_STUCK]
+    assert 4.0 < played.stalls[0].found_ns / 1e9 - 10.0 < 8.0
+
+
+def test_an_hour_of_a_healthy_server_with_hiccups_shows_no_stall() -> None:
+    dice = random.Random(3)
+
+    def answers(rung: Rung, due_s: float) -> float:
+        return 0.9 + dice.random() if dice.random() < 0.02 else 0.01
+
+    assert Played(answers, until_s=3600.0, loaded=True, cpu=lambda now: 60.0).stuck == []
+
+
+def test_a_plugin_that_never_answered_is_not_there() -> None:
+    absent = {Rung.AUDIOBRIDGE_SYNC, Rung.AUDIOBRIDGE_ASYNC}
+    assert Played(lambda rung, due_s: 9999.0 if rung in absent else 0.01).stuck == []
