@@ -6,10 +6,10 @@ INSTALLED := $(VENV)/.installed
 JANUSLOAD := $(VENV)/bin/janusload
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test browser check check-statistics bench-media demo lock clean
+.PHONY: help setup test browser check check-statistics bench-media demo demo-record lock clean
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/'
 
 setup: $(INSTALLED)  ## everything that the tests and the demo need: .venv, and Debian's package janus
 	@$(JANUSLOAD) lab install
@@ -36,6 +36,9 @@ bench-media: setup  ## CPU and memory per participant: aiortc, pion, ours, the f
 
 demo: setup  ## find the knee of a private Janus; the report lands in reports/out/demo
 	$(JANUSLOAD) run scenarios/knee.toml --lab --out reports/out/demo --replace
+
+demo-record: setup  ## 16 people recorded for 3 minutes inside a memory limit: is all of it there, and does memory stay bounded?
+	$(JANUSLOAD) run scenarios/record-soak.toml --lab --run-time "3 min" --out reports/out/demo-record --replace
 
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group dev \

@@ -17,7 +17,7 @@ from janusload.analysis.attempts import Attempts, under_test
 from janusload.analysis.censored import BoolArray, km_quantiles
 from janusload.records import Outcome
 from janusload.scenario.limits import Limit, limit
-from janusload.summary import OnsetStatus, Quantile, Quantiles, Summary, Threshold
+from janusload.summary import MemoryGrowth, OnsetStatus, Quantile, Quantiles, Summary, Threshold
 
 #: fewer attempts than this say nothing about a rate
 _LEAST = 20
@@ -198,6 +198,27 @@ def _memory(_: Limit, summary: Summary) -> float | None:
     return None if most is None else most * _BYTES_PER_MB
 
 
+def _memory_growth(_: Limit, summary: Summary) -> float | None:
+    """MB/h; nothing where no growth is credible."""
+    memory = summary.memory
+    if memory is None or memory.growth is MemoryGrowth.TOO_SHORT:
+        return None
+    return memory.growth_mb_per_h if memory.growth is MemoryGrowth.GROWS else 0.0
+
+
+def _recordings_damaged(_: Limit, summary: Summary) -> float | None:
+    found = summary.recordings
+    return None if found is None else sum(found.states.values()) - found.whole
+
+
+def _recordings_missing(_: Limit, summary: Summary) -> float | None:
+    """Without what the senders withheld to play a loss, where they are known."""
+    found = summary.recordings
+    if found is None or not found.packets or found.missing is None:
+        return None
+    return (found.missing - (found.withheld or 0)) / (found.packets + found.missing)
+
+
 _OF_SUMMARY: dict[str, Callable[[Limit, Summary], _Value | float | None]] = {
     "onset_load": _onset_load,
     "onset_latency": _onset_latency,
@@ -210,6 +231,9 @@ _OF_SUMMARY: dict[str, Callable[[Limit, Summary], _Value | float | None]] = {
     "leaks": lambda wanted, summary: getattr(summary.leaks, wanted.what),
     "server_cpu": _cpu,
     "server_memory": _memory,
+    "memory_growth": _memory_growth,
+    "recordings_damaged": _recordings_damaged,
+    "recordings_missing": _recordings_missing,
 }
 
 
@@ -220,10 +244,12 @@ def _words(wanted: Limit, measured: _Value) -> str:
     match wanted.kind:
         case "latency" | "onset_latency" | "media_ms":
             text = f"{value:.4g} ms" if value < 1000 else f"{value / 1000:.4g} s"
-        case "rate" | "media_loss" | "server_cpu":
+        case "rate" | "media_loss" | "server_cpu" | "recordings_missing":
             text = f"{value * 100:.3g} %"
         case "server_memory":
             text = f"{value / _BYTES_PER_MB:.4g} MB"
+        case "memory_growth":
+            text = f"{value:.4g} MB/h"
         case "recovery":
             text = f"{value:.3g} s"
         case "onset_load":

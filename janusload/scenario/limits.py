@@ -27,6 +27,7 @@ _QUANTILE = r"(?P<quantile>p50|p75|p90|p95|p99)"
 _REQUEST = r"(?P<request>[a-z]+\.[a-z_]+)"
 
 _NUMBER: dict[str, float] = {"": 1.0}
+_MB_PER_HOUR = {"MB/h": 1.0, "kB/h": 1e-3, "GB/h": 1e3}
 
 #: how long the window of a limit with `abort` is where it does not say
 ABORT_WINDOW_S = 10.0
@@ -71,6 +72,9 @@ FORMS = (
     _Form("leaks", re.compile(r"leaked (?P<what>sessions|processes)"), _NUMBER, "leaked sessions < 1"),
     _Form("server_cpu", re.compile(r"server cpu"), SHARE, "server cpu < 80 %"),
     _Form("server_memory", re.compile(r"server memory"), BYTES, "server memory < 300 MB"),
+    _Form("memory_growth", re.compile(r"memory growth"), _MB_PER_HOUR, "memory growth < 20 MB/h"),
+    _Form("recordings_damaged", re.compile(r"recordings damaged"), _NUMBER, "recordings damaged < 1"),
+    _Form("recordings_missing", re.compile(r"recordings missing"), SHARE, "recordings missing < 0.1 %"),
 )
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from janusload.analysis import summarize
+from janusload.analysis.thresholds import thresholds_of
 from janusload.records import Outcome
 from janusload.report.junit import render
 from janusload.run_folder import RunFolder
-from janusload.summary import Summary, Threshold, Verdict
+from janusload.summary import Memory, MemoryGrowth, Recordings, Summary, Threshold, Verdict
 from tests.analysis.simulated import Simulated
+from tests.report import sample
 
 LIMITS = [
     "janus.create p50 < 500 ms",
@@ -93,3 +96,19 @@ def test_without_a_climb_the_limits_alone_decide(tmp_path: Path) -> None:
     analysis = {**folder.read_meta()["analysis"], "climbs": False}
     assert judged(folder, "error rate < 20 %", analysis=analysis).verdict is Verdict.PASSED
     assert judged(folder, "error rate < 5 %").verdict is Verdict.FAILED
+
+
+def test_memory_and_recordings_have_limits() -> None:
+    memory = Memory(source="process", growth=MemoryGrowth.GROWS, growth_mb_per_h=30.0, firm_mb=10, firm_mb_max=11)
+    states = {"whole": 3, "empty": 1}
+    recordings = Recordings(
+        files=4, size_mb=1, hours=1, whole=3, states=states, packets=990, missing=10, matched=3, withheld=9
+    )
+    texts = ["memory growth < 20 MB/h", "recordings damaged < 1", "recordings missing < 0.2 %"]
+    run = sample.summary(memory=memory, recordings=recordings)
+    found = thresholds_of(texts, run, pd.DataFrame())
+    assert [(each.passed, each.value) for each in found] == [(False, "30 MB/h"), (False, "1"), (True, "0.1 %")]
+    calm = run.model_copy(update={"memory": memory.model_copy(update={"growth": MemoryGrowth.BOUNDED})})
+    assert thresholds_of(texts[:1], calm, pd.DataFrame())[0].passed
+    bare = sample.summary(memory=None, recordings=None)
+    assert [each.judged for each in thresholds_of(texts, bare, pd.DataFrame())] == [False] * 3
