@@ -22,9 +22,10 @@ _UNSEEN_S = 5.0
 #: a look from before the silence tells of a server that still worked
 _KEPT_S = 30.0
 
-#: told in words, but no stall: the server works
-WORKING = (FailureKind.OVERLOAD, FailureKind.CPU_STARVED)
+#: told in words, but no stall: the server works off what it is asked
+WORKING = (FailureKind.OVERLOAD,)
 _TRANSIENT_S = 2.0
+_STARVED_S = 5.0
 #: of kinds that grow into each other, the lesser ones
 _RANK = {FailureKind.OVERLOAD: 0, FailureKind.CPU_STARVED: 0, FailureKind.PLUGIN_STUCK: 1, FailureKind.CORE_STUCK: 2}
 
@@ -151,10 +152,11 @@ class StallWatch:
         """Whether what was seen is enough to name it."""
         if finding.kind in (FailureKind.CRASHED, FailureKind.FDS, FailureKind.THREADS) or not window.silent:
             return True
-        if finding.kind in WORKING:
-            return now_ns - since_ns >= _TRANSIENT_S * 1e9
+        if finding.kind in (FailureKind.OVERLOAD, FailureKind.CPU_STARVED):
+            least_s = _STARVED_S if finding.kind is FailureKind.CPU_STARVED else _TRANSIENT_S
+            return now_ns - since_ns >= least_s * 1e9
         if finding.kind in (FailureKind.PROCESS_FROZEN, FailureKind.DISK_STUCK, FailureKind.MEMORY_WRITEBACK):
-            if window.readings and window.readings[-1].state in ("T", "t"):
+            if window.readings and window.readings[-1].state in ("T",):
                 return True
             if finding.kind is not FailureKind.PROCESS_FROZEN:
                 return True
@@ -167,7 +169,7 @@ class StallWatch:
 
     def _first_sign(self, finding: Finding, window: Window, now_ns: int) -> int:
         if finding.kind is FailureKind.PROCESS_FROZEN:
-            return next((each.t_ns for each in window.readings if each.state in ("T", "t")), now_ns)
+            return next((each.t_ns for each in window.readings if each.state in ("T",)), now_ns)
         if window.readings and window.readings[-1].state == "":
             return next((each.t_ns for each in window.readings if each.state == ""), now_ns)
         return now_ns

@@ -168,9 +168,10 @@ class Failure(_Part):
 
     Attributes:
         first_seen_s: since the start of the run.
-        detected_after_s: from its true beginning (known only for injected faults) to `first_seen_s`.
+        detected_after_s: from its first sign until it was named while the run went on; absent if it was not.
         recovered_after_s: from the moment the load went away until the server answered again; absent if it never did
             or if nothing had to recover (`rule` says which).
+        lasted_s: from the first sign until everything answered again, where that was while the run went on.
     """
 
     kind: FailureKind
@@ -179,6 +180,7 @@ class Failure(_Part):
     first_seen_s: float | None = None
     detected_after_s: float | None = None
     recovered_after_s: float | None = None
+    lasted_s: float | None = None
     evidence: str | None = None
 
 

@@ -159,7 +159,7 @@ def _of_process(window: Window) -> Finding | None:
     before = [r for r in window.readings if r.state != ""]
     if window.readings[-1].state == "" and (before or window.signal is not None):
         return _gone(window, before)
-    stopped = [r.state in ("T", "t") for r in window.readings]
+    stopped = [r.state == "T" for r in window.readings]  # t is a debugger's doing
     if stopped[-1] and sum(stopped) >= min(2, len(stopped)):
         words = f"state T in {sum(stopped)} of {len(stopped)} readings"
         return Finding(FailureKind.PROCESS_FROZEN, f"the Janus process was stopped ({words})")

@@ -97,6 +97,7 @@ class Watcher:
         self._begin_ns = time.monotonic_ns()
         self._looked_s = 0.0
         self._blind_until_s = 0.0
+        self._exit_status: int | None = None
         self._ladder: deque[tuple[float, str, str]] = deque(maxlen=3000)
         self._readings: deque[ServerRecord] = deque(maxlen=180)
         self._gathering: list[threading.Thread] = []
@@ -144,7 +145,7 @@ class Watcher:
             thread.join(max(0.0, until - time.monotonic()))
         if self._watch is not None:
             with contextlib.suppress(RunFolderError):
-                self._folder.write_meta(watched=self._watch.facts())
+                self._folder.write_meta(watched={**self._watch.facts(), "exit_status": self._exit_status})
             self._watch.close()
 
     def _look(self) -> None:
@@ -159,6 +160,8 @@ class Watcher:
         if look.seen is not None:
             self._readings.append(look.seen.server)
         status = self._options.exit_status()
+        if not self._ended:  # afterwards it is told to stop
+            self._exit_status = status
         self._stalls.signal = -status if status is not None and status < 0 else None
         self._stalls.look(
             look.seen.server if look.seen is not None else None,

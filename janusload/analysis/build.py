@@ -223,6 +223,9 @@ def _failure(
             bad_from_ns=bad_from_ns,
             bad_was_ours=ours,
             cpu_limit_percent=cpu_limit_percent(meta),
+            thread=frames["thread"],
+            log=frames["log"],
+            exit_status=_exit_status(meta),
         )
     )
 
@@ -231,6 +234,11 @@ def _times_out(attempts: Attempts, plan: Plan) -> bool:
     """Whether the attempts of the whole run, steps or not, time out credibly more often than tolerated."""
     lower, _ = wilson_bounds(attempts.timed_out.sum(), attempts.judged.sum(), one_sided_z(plan.rule.alpha))
     return bool(lower > plan.rule.p0)
+
+
+def _exit_status(meta: Mapping[str, Any]) -> int | None:
+    status = part(meta, "watched").get("exit_status")
+    return status if isinstance(status, int) else None
 
 
 def _generator_reasons(stopped: Measured | None, onset: Onset, plan: Plan) -> list[str]:

@@ -2,18 +2,20 @@
 
 The rules, first match first:
 
-1. The process is gone at the end: crashed. It stood still (state T): process_frozen.
+1. The process is gone at the end: crashed, or out of descriptors or memory. It stood still (state T): process_frozen.
 2. Rungs are dead at the end, with the load off (or with it on and no answer of any kind arriving): the outermost dead
-   rung says what is stuck. While answers arrive, however late, nothing is called stuck.
-3. Everything answers at the end, but there was a time of no answer at all, late ones included, while the WebSocket
-   answered its pings and the CPU was idle; or of no answer from one rung while those that wait in the same queue
-   answered, and that ended with the load still on: stuck for that time.
+   rung says what is stuck, and the process's state where it was seen (`verdict.judge`) whether a disk or the CPU is
+   behind it. While answers arrive, however late, nothing is called stuck.
+3. A stall was named while it lasted: that one, the worst if there were several. Else: everything answers at the end,
+   but there was a time of no answer at all, late ones included, while the WebSocket answered its pings and the CPU was
+   idle; or of no answer from one rung while those that wait in the same queue answered, and that ended with the load
+   still on: stuck for that time. Else: the log says that descriptors or threads ran out.
 4. Everything answers at the end and requests had timed out: overload.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +23,23 @@ import pandas as pd
 
 from janusload.analysis.attempts import Attempts
 from janusload.analysis.ladder import IN_A_ROW, RungHistory, ladder_of
+from janusload.analysis.seen import lines_of, named_live, window_of
 from janusload.analysis.silence import Silence, least_silence_s, silences_of
 from janusload.analysis.wording import seconds_after
 from janusload.records import MarkerKind, Rung
 from janusload.summary import Failure, FailureKind
+from janusload.verdict import Window, judge
+
+#: what only the process can tell; for the rest the rungs of the whole run know better
+_TOLD_BY_PROCESS = (
+    FailureKind.DISK_STUCK,
+    FailureKind.MEMORY_WRITEBACK,
+    FailureKind.CPU_STARVED,
+    FailureKind.OVERLOAD,
+    FailureKind.FDS,
+    FailureKind.THREADS,
+)
+_BEFORE_THE_END_NS = 30_000_000_000
 
 _PLUGIN_RUNGS = (Rung.AUDIOBRIDGE_SYNC, Rung.AUDIOBRIDGE_ASYNC)
 _PLUGIN = "audiobridge"
@@ -51,6 +66,7 @@ class Evidence:
         bad_from_ns: when the step began that is credibly above p0; None without one.
         bad_was_ours: whether requests timed out credibly only where the generator was the limit.
         cpu_limit_percent: CPU quota of the server, percent of a core; None if unknown.
+        exit_status: how the server's process ended, minus the signal; None if it did not or if that is not known.
     """
 
     probe: pd.DataFrame
@@ -64,6 +80,9 @@ class Evidence:
     bad_from_ns: int | None
     bad_was_ours: bool
     cpu_limit_percent: float | None
+    thread: pd.DataFrame
+    log: pd.DataFrame
+    exit_status: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +91,7 @@ class _Finding:
     rule: str
     plugin: str | None = None
     since_ns: float | None = None
+    lasted_s: float | None = None
 
 
 def failure_of(seen: Evidence) -> Failure:
@@ -81,20 +101,25 @@ def failure_of(seen: Evidence) -> Failure:
     off_ns = _phase_begin(seen.marker, "recovery")
     silences = silences_of(seen.request, seen.probe, seen.server, seen.timeout_s, until_ns, seen.cpu_limit_percent)
     finding = (
-        _of_process(seen.server, until_ns)
+        _of_process(seen, until_ns)
         or _dead_at_end(seen, ladder, off_ns, until_ns)
+        or _was_named(seen.marker, until_ns)
         or _was_stuck(ladder, silences, off_ns)
+        or _ran_out(seen, until_ns)
         or _came_back(seen, ladder, off_ns)
     )
+    named = named_live(seen.marker, until_ns)
     recovered_s = None
     if finding.kind not in (FailureKind.NONE, FailureKind.CRASHED) and not _anything_dead(ladder):
         recovered_s = _recovered_after_s(seen.marker, ladder, off_ns)
     return Failure(
         kind=finding.kind,
-        rule=finding.rule + _recovery_words(finding.kind, recovered_s, off_ns, watched=bool(ladder)),
+        rule=finding.rule + _recovery_words(finding, recovered_s, off_ns, watched=bool(ladder)),
         plugin=finding.plugin,
         first_seen_s=_first_seen_s(seen, ladder, finding),
+        detected_after_s=None if named is None else (named.found_ns - named.since_ns) / 1e9,
         recovered_after_s=recovered_s,
+        lasted_s=finding.lasted_s,
     )
 
 
@@ -109,26 +134,80 @@ def _phase_begin(marker: pd.DataFrame, label: str) -> int | None:
     return int(begins.min()) if len(begins) else None
 
 
-def _of_process(server: pd.DataFrame, until_ns: float) -> _Finding | None:
+def _of_process(seen: Evidence, until_ns: float) -> _Finding | None:
     """Rule 1: what the process itself shows."""
-    watched = server[server["t_ns"] < until_ns].sort_values("t_ns", kind="stable")
+    watched = seen.server[seen.server["t_ns"] < until_ns].sort_values("t_ns", kind="stable")
     states = watched["state"].astype(str).to_numpy()
     moments = watched["t_ns"].to_numpy(np.int64)
     if len(states) > 1 and states[-1] == "" and (states != "").any():
         gone_ns = moments[np.flatnonzero(states != "")[-1] + 1]
-        return _Finding(FailureKind.CRASHED, "the Janus process is gone", since_ns=gone_ns)
-    stopped = np.flatnonzero(np.isin(states, ["T", "t"]))
+        signal = -seen.exit_status if seen.exit_status is not None and seen.exit_status < 0 else None
+        span_ns = (gone_ns - _BEFORE_THE_END_NS, until_ns)
+        how = judge(window_of(seen.server, seen.thread, seen.log, span_ns, signal=signal))
+        if how is None:
+            return _Finding(FailureKind.CRASHED, "the Janus process is gone", since_ns=gone_ns)
+        return _Finding(how.kind, how.rule, since_ns=gone_ns)
+    stopped = np.flatnonzero(states == "T")  # t is a debugger's doing
     if len(stopped) >= IN_A_ROW or (len(stopped) and stopped[-1] == len(states) - 1):
         rule = f"the Janus process was stopped (state T in {len(stopped)} of {len(states)} readings)"
-        return _Finding(FailureKind.PROCESS_FROZEN, rule, since_ns=moments[stopped[0]])
+        after = moments[moments > moments[stopped[-1]]]
+        lasted_s = (after[0] - moments[stopped[0]]) / 1e9 if len(after) else None
+        return _Finding(FailureKind.PROCESS_FROZEN, rule, since_ns=moments[stopped[0]], lasted_s=lasted_s)
     return None
+
+
+def _was_named(marker: pd.DataFrame, until_ns: float) -> _Finding | None:
+    """A stall that was named while it lasted, from more than the records of the ladder."""
+    named = named_live(marker, until_ns)
+    if named is None:
+        return None
+    return _Finding(named.kind, named.rule, named.plugin, named.since_ns, named.lasted_s)
+
+
+def _ran_out(seen: Evidence, until_ns: float) -> _Finding | None:
+    """Descriptors or threads that ran out although every rung answered."""
+    found = judge(Window(log=lines_of(seen.log, seen.begin_ns, until_ns)))
+    return None if found is None else _Finding(found.kind, found.rule)
 
 
 def _dead_at_end(
     seen: Evidence, ladder: dict[Rung, RungHistory], off_ns: int | None, until_ns: float
 ) -> _Finding | None:
-    """Rule 2: which rungs are dead when the run ends."""
+    """Rule 2: which rungs are dead when the run ends, and what the process shows meanwhile."""
     dead = {rung for rung, history in ladder.items() if _at_end(history, off_ns).ends_dead}
+    found = _of_dead_rungs(seen, ladder, dead, off_ns, until_ns)
+    if found is None or found.kind is FailureKind.OVERLOAD:
+        return found
+    begin_ns = min(_last_streak_ns(ladder[rung]) for rung in dead)
+    window = window_of(
+        seen.server,
+        seen.thread,
+        seen.log,
+        (begin_ns, until_ns),
+        silent=dead,
+        answering=ladder.keys() - dead,
+        loaded=off_ns is None and len(seen.attempts) > 0,
+    )
+    judged = judge(window)
+    if judged is None or (judged.kind is not found.kind and judged.kind not in _TOLD_BY_PROCESS):
+        return found
+    when = "with the load off" if off_ns is not None else "at the end"
+    if judged.kind is found.kind:
+        tail = judged.rule.partition("went unanswered")[2]
+        return _Finding(found.kind, found.rule + tail, judged.plugin or found.plugin, begin_ns)
+    return _Finding(judged.kind, f"{judged.rule}, {when}", judged.plugin, begin_ns)
+
+
+def _last_streak_ns(history: RungHistory) -> float:
+    """When the first question was due of those that have gone unanswered since."""
+    alive = np.flatnonzero(history.alive)
+    return float(history.due_ns[min(alive[-1] + 1, len(history.due_ns) - 1)] if len(alive) else history.due_ns[0])
+
+
+def _of_dead_rungs(
+    seen: Evidence, ladder: dict[Rung, RungHistory], dead: set[Rung], off_ns: int | None, until_ns: float
+) -> _Finding | None:
+    """What the rungs alone say."""
     if not dead:
         return None
     when = "with the load off" if off_ns is not None else "at the end"
@@ -210,6 +289,8 @@ def _came_back(seen: Evidence, ladder: dict[Rung, RungHistory], off_ns: int | No
     streaks = [ladder[rung].due_ns[first] for rung, first in missed.items() if first is not None]
     if seen.bad_from_ns is not None or streaks:
         if seen.bad_from_ns is None and timeouts == 0:
+            if (starved := _starved(seen, missed, float(min(streaks)))) is not None:
+                return starved
             named = ", ".join(str(rung) for rung, first in missed.items() if first is not None)
             rule = f"no request timed out, but these rungs went unanswered for a while: {named}"
             return _Finding(FailureKind.OVERLOAD, rule, since_ns=float(min(streaks)))
@@ -224,6 +305,18 @@ def _came_back(seen: Evidence, ladder: dict[Rung, RungHistory], off_ns: int | No
         rule = f"{timeouts} of {judged} attempts timed out, in no step credibly more than tolerated"
         return _Finding(FailureKind.NONE, rule)
     return _Finding(FailureKind.NONE, "no request timed out and every rung answered")
+
+
+def _starved(seen: Evidence, missed: Mapping[Rung, int | None], begin_ns: float) -> _Finding | None:
+    """Whether rungs went unanswered because the process got no CPU, though no stream asked for any."""
+    if len(seen.attempts):
+        return None
+    silent = [rung for rung, first in missed.items() if first is not None]
+    span_ns = (begin_ns, begin_ns + _BEFORE_THE_END_NS)
+    judged = judge(window_of(seen.server, seen.thread, seen.log, span_ns, silent=silent))
+    if judged is None or judged.kind is not FailureKind.CPU_STARVED:
+        return None
+    return _Finding(judged.kind, judged.rule, since_ns=begin_ns)
 
 
 def _anything_dead(ladder: dict[Rung, RungHistory]) -> bool:
@@ -248,9 +341,11 @@ def _recovered_after_s(marker: pd.DataFrame, ladder: dict[Rung, RungHistory], of
     return max(0.0, (float(np.nanmax(back_ns)) - off_ns) / 1e9) if back_ns else None
 
 
-def _recovery_words(kind: FailureKind, recovered_s: float | None, off_ns: int | None, watched: bool) -> str:
-    if kind in (FailureKind.NONE, FailureKind.CRASHED):
+def _recovery_words(finding: _Finding, recovered_s: float | None, off_ns: int | None, watched: bool) -> str:
+    if finding.kind in (FailureKind.NONE, FailureKind.CRASHED):
         return ""
+    if finding.lasted_s is not None:
+        return f"; over after {finding.lasted_s:.1f} s"
     if recovered_s is not None:
         return f"; back {seconds_after(recovered_s)} the load went off"
     if off_ns is None:
@@ -263,7 +358,8 @@ def _first_seen_s(seen: Evidence, ladder: dict[Rung, RungHistory], finding: _Fin
     if finding.kind is FailureKind.NONE:
         return None
     signs: list[float] = [] if finding.since_ns is None else [float(finding.since_ns)]
-    signs += seen.marker["t_ns"][seen.marker["kind"] == MarkerKind.STALL].astype(float).tolist()
+    if (named := named_live(seen.marker, float("inf"))) is not None:
+        signs.append(named.since_ns)
     for history in ladder.values():
         first = history.first_streak(False)
         if first is not None:

@@ -110,7 +110,9 @@ def _failure(failure: Failure) -> str:
     words = _KINDS[failure.kind]
     if failure.plugin is not None and failure.kind is FailureKind.PLUGIN_STUCK:
         words = f"{words} ({failure.plugin})"
-    if failure.kind in (FailureKind.CRASHED, FailureKind.GENERATOR_LIMITED):
+    if failure.lasted_s is not None:
+        return f" {words}: over after {failure.lasted_s:.1f} s."
+    if failure.kind in (FailureKind.CRASHED, FailureKind.FDS, FailureKind.THREADS, FailureKind.GENERATOR_LIMITED):
         return f" {words}."
     if failure.recovered_after_s is not None:
         if failure.recovered_after_s < AT_ONCE_S:

@@ -80,6 +80,10 @@ def failure_in_time(summary: Summary) -> str:
     words, failure = _failure(summary), summary.failure
     if words and failure.first_seen_s is not None:
         words += f", first seen {wording.span(failure.first_seen_s)} into the run"
+    if words and failure.detected_after_s is not None:
+        words += f", named {wording.seconds(failure.detected_after_s)} later"
+    if words and failure.lasted_s is not None:
+        words += f", over after {wording.span(failure.lasted_s)}"
     if words and failure.recovered_after_s is not None:
         words += f"; the server was back {wording.seconds(failure.recovered_after_s)} after the load went away"
     return words
