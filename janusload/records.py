@@ -368,6 +368,8 @@ class MarkerKind(StrEnum):
     RECOVERED = "recovered"  # value = seconds after the load went away
     STALL = "stall"  # label: `KIND: the rule in words`, KIND as in FailureKind; value = since when, seconds ago
     STALL_END = "stall_end"  # label: what was stuck; value = how many seconds it lasted
+    FAULT = "fault"  # label: name of a fault that was brought about on purpose, in force from now on
+    FAULT_UNDONE = "fault_undone"  # label: its name
     NOTE = "note"
 
 

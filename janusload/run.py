@@ -25,8 +25,10 @@ from typing import Any
 import psutil
 
 from janusload import __version__, analysis, report, scenario
-from janusload.errors import JanusloadError, RunFolderError, SurroundingsError, UsageError
+from janusload.errors import JanusloadError, LabError, RunFolderError, SurroundingsError, UsageError
 from janusload.lab import Lab, LabOptions
+from janusload.lab.faults.plan import PlannedFault, Timetable
+from janusload.records import MarkerKind, MarkerRecord
 from janusload.run_folder import RecordWriter, RunFolder
 from janusload.scenario import Scenario, shapes
 from janusload.server.find import find
@@ -55,6 +57,8 @@ class RunOptions:
         out: the run folder.
         recordings: where the Janus at `url` records, if that is on this machine.
         janus: which Janus the lab runs: version, program name or path; None for the installed one.
+        faults: what is done to the lab's Janus on purpose, and when.
+        recordings_disk_bytes: size of a disk of its own for the lab's recordings; None for none.
         changes: `KEY=VALUE`s put in the place of what the scenario says.
         run_time_s: after so long the load goes off, whatever the scenario says; None for no such limit.
         wire_log: where every message to and from Janus is written, without secrets.
@@ -74,6 +78,8 @@ class RunOptions:
     wire_log: Path | None = None
     recordings: Path | None = None
     janus: str | None = None
+    faults: tuple[PlannedFault, ...] = ()
+    recordings_disk_bytes: int | None = None
     changes: tuple[str, ...] = ()
     run_time_s: float | None = None
     command: str = ""
@@ -120,7 +126,7 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
             lab = None
             if options.url is None:
                 say(_lab_words(plan))
-                lab = stack.enter_context(Lab(_lab_options(plan, options.janus), folder.janus_log))
+                lab = stack.enter_context(Lab(_lab_options(plan, options), folder.janus_log))
             _write_first_meta(folder, options, plan, text, lab)
             writer = folder.writer("watch")
             stack.callback(_close_quietly, writer)
@@ -130,6 +136,11 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
             secret = lab.api_secret if lab is not None else api_secret
             watcher = _watcher(options, lab, recordings, folder, writer, secret, say)
             stack.callback(watcher.close)
+            faults = None
+            if lab is not None and options.faults:
+                faults = Timetable(lab, list(options.faults))
+                stack.callback(faults.close)
+                load.each_second = _Injector(faults, load, writer).second
             failure = load.follow(tell, watcher, say)
             if not load.begun:
                 raise _never_began(load, failure)
@@ -137,6 +148,8 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
             # what is left takes seconds, and is what an interrupted run is for
             calm.enter_context(_signals_ignored())
             watcher.close()
+            if faults is not None:
+                faults.close()
             facts = {"leaks": _leaks(lab, load, folder)}
             if recordings is not None:
                 # Janus has closed them: the rooms are gone
@@ -171,10 +184,12 @@ class _LoadProcess:
         begun: whether the server was found fit and the run began.
         end: how it said that the run ended; None if it did not get to that.
         usage: whether its error was the person's to mend.
+        each_second: what else is to be done once a second while it runs.
     """
 
     def __init__(self, folder: RunFolder, api_secret: str | None) -> None:
         self.begun = False
+        self.each_second: Callable[[], None] = lambda: None
         self.end: str | None = None
         self.usage = False
         self._folder = folder
@@ -223,10 +238,11 @@ class _LoadProcess:
                     if time.monotonic() >= next_s:
                         next_s = max(next_s + 1.0, time.monotonic())
                         watcher.second()
+                        self.each_second()
                     if self._asked_to_end is not None and time.monotonic() - self._asked_to_end > END_WITHIN_S:
                         self._failure = f"the load process did not end within {END_WITHIN_S:g} s and was killed"
                         self.kill()
-                except RunFolderError as error:
+                except (RunFolderError, LabError) as error:
                     self._failure = str(error)
                     self._ask_to_end()
                 except KeyboardInterrupt:
@@ -274,6 +290,26 @@ class _LoadProcess:
             if lines:
                 return f"{path}: {lines[-1][:300]}"
         return str(path)
+
+
+class _Injector:
+    """Faults at their times, counted from the beginning of the run, and each written down."""
+
+    def __init__(self, timetable: Timetable, load: _LoadProcess, writer: RecordWriter) -> None:
+        self._timetable = timetable
+        self._load = load
+        self._writer = writer
+        self._began_s: float | None = None
+
+    def second(self) -> None:
+        """Do what is due. Raises LabError if it cannot be done."""
+        if not self._load.begun or self._load.asked_to_end:
+            return
+        if self._began_s is None:
+            self._began_s = time.monotonic()
+        for done in self._timetable.look(time.monotonic() - self._began_s):
+            kind = MarkerKind.FAULT_UNDONE if done.undone else MarkerKind.FAULT
+            self._writer.write(MarkerRecord(done.t_ns, kind, label=done.name))
 
 
 @contextlib.contextmanager
@@ -336,10 +372,11 @@ def _leaks(lab: Lab | None, load: _LoadProcess, folder: RunFolder) -> dict[str, 
     return found
 
 
-def _lab_options(plan: Scenario, janus: str | None) -> LabOptions:
+def _lab_options(plan: Scenario, wanted: RunOptions) -> LabOptions:
     table = plan.lab or scenario.LabTable()
     return LabOptions(
-        janus=janus or table.janus or LabOptions.janus,
+        janus=wanted.janus or table.janus or LabOptions.janus,
+        recordings_disk_bytes=wanted.recordings_disk_bytes,
         cpu_percent=None if table.cpu is None else table.cpu * 100,
         memory_bytes=None if table.memory is None else round(table.memory),
     )

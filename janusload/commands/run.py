@@ -64,6 +64,16 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="take no backtraces when the server is stuck (they stop it for a moment)",
     )
+    run.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="'NAME after N s [for N s]'",
+        help="do this to the lab's Janus meanwhile (`janusload lab faults`); may be given several times",
+    )
+    run.add_argument(
+        "--recordings-disk", metavar="SIZE", help="give the lab's recordings a disk of their own, as '64 MB'"
+    )
     add_set(run)
     run.set_defaults(command=_run)
 
@@ -77,9 +87,19 @@ def _duration(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _size(text: str) -> int:
+    from janusload.scenario.quantities import BYTES, quantity
+
+    try:
+        return round(quantity(text, BYTES, "64 MB"))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
 def _run(options: argparse.Namespace, console: Console) -> int:
     from janusload import run, scenario
     from janusload.lab import privilege
+    from janusload.lab.faults.plan import planned
 
     plan, _ = scenario.load(options.scenario, options.set)
     if options.host is None and not options.lab and plan.server is not None:
@@ -92,6 +112,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         raise UsageError("--janus-process and --janus-log go with --host: the lab's Janus is watched anyway")
     if options.janus is not None and options.host is not None:
         raise UsageError("--janus chooses the lab's Janus: it does not go with --host")
+    if options.host is not None and (options.fault or options.recordings_disk):
+        raise UsageError("--fault and --recordings-disk are for the lab: they do not go with --host")
     if options.host is None and privilege.needs_reexec():
         console.print("No root: going on inside an unprivileged user and network namespace.", highlight=False)
         privilege.reexec(sys.argv)
@@ -107,6 +129,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         wire_log=options.wire_log,
         recordings=options.recordings,
         janus=options.janus,
+        faults=tuple(planned(words) for words in options.fault),
+        recordings_disk_bytes=None if options.recordings_disk is None else _size(options.recordings_disk),
         changes=tuple(options.set),
         run_time_s=options.run_time,
         command=shlex.join(["janusload", *sys.argv[1:]]),
