@@ -93,6 +93,7 @@ class Step(_Part):
         offered, achieved: load on the axis (for arrivals: requests due, and written, per second).
         begin_s, end_s: since the start of the run; `settled_s` is where counting began.
         counted: whether the step takes part in the onset; if not, `left_out` says why.
+        curve: (latency in ms, share answered within it), ascending: the Kaplan-Meier curve of the step, up to T.
     """
 
     index: int
@@ -108,6 +109,7 @@ class Step(_Part):
     server_cpu_percent: float | None = None
     counted: bool = True
     left_out: str | None = None
+    curve: list[tuple[Milliseconds, Share]] = []
 
 
 class Onset(_Part):
@@ -163,6 +165,13 @@ class VirtualTimeout(_Part):
     rates: list[Share] = []
 
 
+class LatencyBin(_Part):
+    """Attempts that were made while the ladder's `ping` was about so slow."""
+
+    ping_ms: float
+    rate: Rate
+
+
 class Failure(_Part):
     """What kind of failure was seen, and by which rule it was told.
 
@@ -185,13 +194,14 @@ class Failure(_Part):
 
 
 class RequestSummary(_Part):
-    """All attempts of one request over the whole run."""
+    """All attempts of one request over the whole run; `curve` as in `Step`."""
 
     count: int
     outcomes: dict[str, int]
     latency_ms: Quantiles
     late: int = 0
     errors: dict[str, int] = {}
+    curve: list[tuple[Milliseconds, Share]] = []
 
 
 class Media(_Part):
@@ -400,6 +410,11 @@ class Timeline(_Part):
         t_s: beginning of the bin, since the start of the run.
         outcomes: attempts of the request under test by outcome, counted by when they were due.
         markers: (t_s, words) of what happened to the run.
+        log: lines of each category that the server logged.
+        strips: what else is known, by name: `loss` and `not_heard` (shares), `jitter_ms` and `mouth_to_ear_ms` (what
+            95 % of the reports kept to), `mos` (what 95 % reached); of the generator's worst process
+            `generator_cpu_percent`, `generator_lag_ms`, `schedule_lag_ms`, `pacing_ms`; `recordings_mb` and
+            `recordings_cached_mb`.
     """
 
     bin_s: float
@@ -413,6 +428,8 @@ class Timeline(_Part):
     server_rss_mb: list[float | None] | None = None
     rungs: dict[str, list[bool | None]] = {}
     markers: list[tuple[float, str]] = []
+    log: dict[str, list[int]] = {}
+    strips: dict[str, list[float | None]] = {}
 
 
 class Summary(_Part):
@@ -421,6 +438,7 @@ class Summary(_Part):
     Attributes:
         onset_by_latency: the same rule with attempts ordered by how slow the ladder's `ping` was just before them, in
             bins of equal count; its load is that latency in ms. Where both agree, load is the cause.
+        latency_bins: those bins, in the order of latency.
         sweep: virtual timeouts, ascending; the last is T.
     """
 
@@ -430,6 +448,7 @@ class Summary(_Part):
     run: RunFacts
     onset: Onset
     onset_by_latency: Onset | None = None
+    latency_bins: list[LatencyBin] = []
     sweep: list[VirtualTimeout] = []
     failure: Failure
     steps: list[Step]

@@ -29,6 +29,7 @@ from janusload.analysis.recordings import recordings_of
 from janusload.analysis.requests import requests_of
 from janusload.analysis.server import cpu_limit_percent, log_of, server_of
 from janusload.analysis.steps import Measured, Obstacle, Surroundings, as_steps, asked_instead, measure, taking_part
+from janusload.analysis.strips import log_of_time, strips_of
 from janusload.analysis.sweep import sweep_of
 from janusload.analysis.thresholds import thresholds_of
 from janusload.analysis.timeline import axis_of, timeline_of
@@ -111,15 +112,18 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
     measured, taken, stopped = seen.measured, seen.taken, seen.stopped
     onset = _onset(attempts, measured, taken, stopped, plan, timeout_s, len(part(meta, "analysis").get("steps") or []))
     answered = len(attempts.timeouts_s) == 1 and bool(taken)
+    prevailing = by_latency(frames["probe"], attempts, taken, plan, timeout_s) if answered else None
     failure = _failure(frames, attempts, taken, stopped, plan, timeout_s, (begin_ns, last_ns), meta)
     if folder.evidence.is_dir() and any(folder.evidence.iterdir()):
         failure = failure.model_copy(update={"evidence": folder.evidence.name})
+    axis = axis_of(begin_ns, last_ns)
     summary = Summary(
         verdict=Verdict.INCONCLUSIVE,  # until the limits are judged
         headline=headline(onset, failure, plan),
         run=_facts(folder, meta, plan, (last_ns - begin_ns) / 1e9, frames.unread_bytes),
         onset=onset,
-        onset_by_latency=by_latency(frames["probe"], attempts, taken, plan, timeout_s) if answered else None,
+        onset_by_latency=None if prevailing is None else prevailing[0],
+        latency_bins=[] if prevailing is None else prevailing[1],
         sweep=sweep_of(taken, stopped, plan, timeout_s) if answered else [],
         failure=failure,
         steps=as_steps(measured, taken, plan.rule, begin_ns, timeout_s),
@@ -133,8 +137,8 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
         leaks=Leaks.model_validate(
             {key: value for key, value in part(meta, "leaks").items() if key in Leaks.model_fields}
         ),
-        timeline=timeline_of(
-            axis_of(begin_ns, last_ns), attempts, flow, frames["server"], frames["probe"], frames["marker"]
+        timeline=timeline_of(axis, attempts, flow, frames["server"], frames["probe"], frames["marker"]).model_copy(
+            update={"log": log_of_time(axis, frames["log"]), "strips": strips_of(axis, frames)}
         ),
     )
     thresholds = thresholds_of(meta.get("limits") or [], summary, frames["request"], plan.end)

@@ -43,7 +43,7 @@ def flow_of(media: pd.DataFrame) -> Flow | None:
     """Count the participants over time; None if no peer ever reported."""
     if media.empty:
         return None
-    reports = _in_order(media)
+    reports = in_order(media)
     grew = (reports["received"].diff() > 0) & reports["life"].eq(reports["life"].shift())
     flowing = reports[grew & (reports["state"] == "connected")]
     begin_ns = int(reports["t_ns"].min())
@@ -58,7 +58,7 @@ def media_of(media: pd.DataFrame, flow: Flow | None, heard: pd.DataFrame, events
     """Sum up the peers from their reports, what listeners heard, and what happened to them; None without peers."""
     if media.empty or flow is None:
         return None
-    reports = _in_order(media)
+    reports = in_order(media)
     connected = reports["state"] == "connected"
     lives = reports.assign(connected=connected, failed=reports["state"] == "failed").groupby("life")
     received = lives["received"].max()
@@ -98,7 +98,7 @@ def _heard(heard: pd.DataFrame) -> dict[str, int] | None:
     }
 
 
-def _in_order(media: pd.DataFrame) -> pd.DataFrame:
+def in_order(media: pd.DataFrame) -> pd.DataFrame:
     """The reports peer by peer in the order of time, with `life`: a peer that began anew (its counters fell) counts
     as another one."""
     reports = media.sort_values(["writer", "peer", "t_ns"], kind="stable").reset_index(drop=True)

@@ -18,9 +18,9 @@ from janusload.analysis.attempts import Attempts
 from janusload.analysis.bootstrap import SEED
 from janusload.analysis.censored import FloatArray
 from janusload.analysis.plan import Plan
-from janusload.analysis.steps import Measured
+from janusload.analysis.steps import Measured, rate_of
 from janusload.records import Rung
-from janusload.summary import Onset
+from janusload.summary import LatencyBin, Onset
 
 AXIS = "ms of ping before it"
 
@@ -33,8 +33,8 @@ _MOST_BINS = 12
 
 def by_latency(
     probe: pd.DataFrame, attempts: Attempts, part: Sequence[Measured], plan: Plan, timeout_s: float
-) -> Onset | None:
-    """The onset with attempts in the order of prevailing latency; its load is that latency, in ms.
+) -> tuple[Onset, list[LatencyBin]] | None:
+    """The onset, and its bins, with attempts in the order of prevailing latency; its load is that latency, in ms.
 
     Args:
         probe: the `probe` frame.
@@ -59,7 +59,8 @@ def by_latency(
     rows, before_ms = rows[mixed], before_ms[mixed]
     order = np.argsort(before_ms, kind="stable")
     bins = [_bin(attempts, rows[chosen], before_ms[chosen], part[0]) for chosen in np.array_split(order, count)]
-    return onset_of(bins, None, plan._replace(axis=AXIS), timeout_s, intervals=False)
+    onset = onset_of(bins, None, plan._replace(axis=AXIS), timeout_s, intervals=False)
+    return onset, [LatencyBin(ping_ms=each.achieved, rate=rate_of(each, plan.rule)) for each in bins]
 
 
 def _bin(attempts: Attempts, rows: NDArray[np.int64], before_ms: FloatArray, like: Measured) -> Measured:

@@ -38,6 +38,26 @@ def latency_ms(wait_s: FloatArray, timed_out: BoolArray, timeout_s: float | None
     return named(None if found is None else [in_milliseconds(quantile) for quantile in found])
 
 
+#: shares at which a curve is kept: close together where people look
+_CURVE = np.unique(
+    np.round(np.concatenate((np.arange(0.02, 1.0, 0.04), [0.001, 0.01, 0.5, 0.95, 0.99, 0.995, 0.999])), 4)
+)
+
+
+def curve_ms(wait_s: FloatArray, timed_out: BoolArray, timeout_s: float | None) -> list[tuple[float, float]]:
+    """The Kaplan-Meier curve as (ms, share answered within it), as far up as it is known.
+
+    Args:
+        wait_s, timed_out, timeout_s: as for `latency_ms`.
+    """
+    found = km_quantiles(wait_s, ~timed_out, _CURVE, timeout_s) or []
+    return [
+        (round(max(0.0, quantile.value * 1000), 3), float(share))
+        for quantile, share in zip(found, _CURVE, strict=False)
+        if not quantile.at_least
+    ]
+
+
 def spread(values_ms: pd.Series[float]) -> Quantiles | None:
     """Plain quantiles of what is fully known, in the unit given; unknown values are left out, None if all are."""
     known = np.asarray(values_ms.dropna(), np.float64)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from janusload.analysis.attempts import attempts_of, is_any
-from janusload.analysis.quantiles import latency_ms
+from janusload.analysis.quantiles import curve_ms, latency_ms
 from janusload.records import Outcome, Source
 from janusload.summary import RequestSummary
 
@@ -26,6 +26,7 @@ def _summary(request: pd.DataFrame, name: str) -> RequestSummary:
         count=len(attempts),
         outcomes=attempts.outcomes(),
         latency_ms=latency_ms(attempts.wait_s[judged], attempts.timed_out[judged], longest_s),
+        curve=curve_ms(attempts.wait_s[judged], attempts.timed_out[judged], longest_s),
         late=int((rows & request["late_ns"].notna().to_numpy()).sum()),
         errors=_errors(request[rows & is_any(request["outcome"], {Outcome.API_ERROR})]),
     )

@@ -15,7 +15,7 @@ from janusload.analysis.generator import limits
 from janusload.analysis.media import Flow
 from janusload.analysis.onset import Rule
 from janusload.analysis.plan import Plan
-from janusload.analysis.quantiles import latency_ms
+from janusload.analysis.quantiles import curve_ms, latency_ms
 from janusload.analysis.windows import Window
 from janusload.records import Outcome
 from janusload.summary import Rate, Step
@@ -245,19 +245,21 @@ def as_steps(measured: list[Measured], part: list[Measured], rule: Rule, begin_n
                 begin_s=(step.window.begin_ns - begin_ns) / 1e9,
                 settled_s=(min(step.window.settled_ns, step.window.end_ns) - begin_ns) / 1e9,
                 end_s=(step.window.end_ns - begin_ns) / 1e9,
-                rate=_rate(step, rule),
+                rate=rate_of(step, rule),
                 latency_ms=latency_ms(step.wait_s, step.timed_out, timeout_s),
                 outcomes=step.outcomes,
                 participants=step.participants,
                 server_cpu_percent=step.server_cpu_percent,
                 counted=counted,
                 left_out=words or None,
+                curve=curve_ms(step.wait_s, step.timed_out, timeout_s),
             )
         )
     return steps
 
 
-def _rate(step: Measured, rule: Rule) -> Rate:
+def rate_of(step: Measured, rule: Rule) -> Rate:
+    """The timeout rate of a step with its bounds."""
     lower, _ = wilson_bounds(step.timeouts, step.attempts, one_sided_z(rule.own))
     _, upper = wilson_bounds(step.timeouts, step.attempts, one_sided_z(rule.alpha))
     return Rate(

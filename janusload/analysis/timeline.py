@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from janusload.records import MarkerKind
 from janusload.summary import Timeline
 
 MOST_BINS = 600
+_T = TypeVar("_T")
 _WIDTHS_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 _MOST_MARKERS = 200
 #: a reading of the server is taken once a second; it stands for the bins until the next, but not past a missing one
@@ -67,24 +68,23 @@ def timeline_of(
         p50_ms=p50,
         p95_ms=p95,
         outcomes=_outcomes(axis, slots, attempts),
-        server_cpu_percent=_carried(axis, _means(axis, server_slots, server["cpu_percent"])),
-        server_rss_mb=_carried(axis, _means(axis, server_slots, server["rss_bytes"], 1e-6)),
+        server_cpu_percent=_means(axis, server_slots, server["cpu_percent"]),
+        server_rss_mb=_means(axis, server_slots, server["rss_bytes"], 1e-6),
         rungs=_rungs(axis, probe),
         markers=_markers(axis, marker),
     )
 
 
-def _carried(axis: Axis, means: list[float | None] | None) -> list[float | None] | None:
+def carried(axis: Axis, means: list[_T | None]) -> list[_T | None]:
     """Readings carried into the bins between them."""
-    if means is None:
-        return None
     reach = int(_READING_LASTS_S * 1e9 // axis.width_ns)
-    carried: list[float | None] = []
-    age, last = 0, None
+    found: list[_T | None] = []
+    age = 0
+    last: _T | None = None
     for value in means:
         age, last = (0, value) if value is not None else (age + 1, last)
-        carried.append(last if age <= reach else None)
-    return carried
+        found.append(last if age <= reach else None)
+    return found
 
 
 def _quantiles(
@@ -130,7 +130,7 @@ def _means(
         return None
     counts = np.bincount(slots[known], minlength=axis.bins)
     sums = np.bincount(slots[known], weights=values.to_numpy(np.float64)[known], minlength=axis.bins)
-    return [float(total) * scale / int(n) if n else None for total, n in zip(sums, counts, strict=True)]
+    return carried(axis, [float(total) * scale / int(n) if n else None for total, n in zip(sums, counts, strict=True)])
 
 
 def _rungs(axis: Axis, probe: pd.DataFrame) -> dict[str, list[bool | None]]:
@@ -140,7 +140,8 @@ def _rungs(axis: Axis, probe: pd.DataFrame) -> dict[str, list[bool | None]]:
         slots = axis.slots(history.due_ns)
         asked = np.bincount(slots[slots >= 0], minlength=axis.bins)
         missed = np.bincount(slots[(slots >= 0) & ~history.alive], minlength=axis.bins)
-        strips[str(rung)] = [None if not n else not bool(m) for n, m in zip(asked, missed, strict=True)]
+        answers = [None if not n else not bool(m) for n, m in zip(asked, missed, strict=True)]
+        strips[str(rung)] = carried(axis, answers)
     return strips
 
 
@@ -157,7 +158,7 @@ def _markers(axis: Axis, marker: pd.DataFrame) -> list[tuple[float, str]]:
     ):
         at_s = (t_ns - axis.begin_ns) / 1e9
         if kind == MarkerKind.STEP_BEGIN:
-            words.append((at_s, f"step {step}: {figure(value)}"))
+            words.append((at_s, f"step {step + 1}: {figure(value)}"))
         elif kind == MarkerKind.RECOVERED:
             words.append((at_s, "recovered"))
         elif kind != MarkerKind.STEP_END:

@@ -97,6 +97,14 @@ def _failure(summary: Summary) -> str:
     return words[0].upper() + words[1:]
 
 
+def trust(summary: Summary) -> str:
+    """Whether the numbers are the server's, as a finding."""
+    generator = summary.generator
+    if generator.valid:
+        return "The generator kept up: these numbers are the server's"
+    return f"The generator did not keep up: {'; '.join(generator.reasons)}"
+
+
 def started(summary: Summary) -> str:
     """When the run began, to the minute, in UTC; the text as it came where it is no ISO 8601 moment."""
     text = summary.run.started_utc

@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from janusload.report import storage_tables, tables, wording
 from janusload.report.charts import Figure, figures
-from janusload.report.first_screen import first_screen
+from janusload.report.first_screen import first_screen, trust
 from janusload.summary import Summary
 
 _PAGE = Path(__file__).with_name("page")
@@ -78,18 +78,12 @@ def _finalize(value: Any) -> Any:
 
 def _parts(summary: Summary) -> list[tuple[str, tables.Table]]:
     """What has no chart: title as a question or a finding, and its table; without data absent."""
-    generator = summary.generator
-    trust = (
-        "The generator kept up: these numbers are the server's"
-        if generator.valid
-        else f"The generator did not keep up: {'; '.join(generator.reasons)}"
-    )
     parts = [
         ("What did people hear?", tables.media(summary)),
         ("How did Janus fare?", tables.server(summary)),
         ("What did memory do?", storage_tables.memory(summary)),
         ("Are the recordings whole?", storage_tables.recordings(summary)),
-        (trust, tables.generator(summary)),
+        (trust(summary), tables.generator(summary)),
     ]
     return [(title, table) for title, table in parts if table.rows]
 

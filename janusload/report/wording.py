@@ -5,6 +5,7 @@ Nothing here computes a figure of the run; it only puts one into words.
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 from janusload.summary import FailureKind, Onset, OnsetStatus, Quantile, Verdict
@@ -60,6 +61,11 @@ def one_line(text: str, at_most: int | None = None) -> str:
     """`visible` text on one line, of at most so many characters."""
     line = " ".join(visible(text).split())
     return line if at_most is None or len(line) <= at_most else line[: at_most - 1] + "…"
+
+
+def literal(text: str) -> str:
+    """Text from outside as a literal of the charts' expression language: a JSON string, and nothing else."""
+    return json.dumps(text)
 
 
 def number(value: float) -> str:

@@ -26,7 +26,7 @@ WITH_ONSET = [name for name, law in LAWS.items() if law.first_bad() is not None]
 
 @pytest.mark.parametrize("name", WITH_ONSET)
 def test_the_right_step(name: str) -> None:
-    found = score(LAWS[name], RUNS, SEED, intervals=False)
+    found = score(LAWS[name], RUNS, SEED, intervals=0)
     assert found.within_one >= (0.8 if name == TOO_SLOW else 0.97) * RUNS
     assert found.false <= 0.01 * RUNS
     # where the step below the onset is a hair under p0 it is taken for bad now and then, else hardly ever; and bounds
@@ -39,7 +39,7 @@ def test_the_right_step(name: str) -> None:
 
 
 def test_more_samples_tell_even_slow_growth() -> None:
-    found = score(LAWS[TOO_SLOW], 200, SEED, intervals=False, samples=1500)
+    found = score(LAWS[TOO_SLOW], 200, SEED, intervals=0, samples=1500)
     assert found.within_one >= 0.97 * 200
 
 

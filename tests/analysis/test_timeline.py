@@ -70,7 +70,8 @@ def test_server_and_rungs(tmp_path: Path) -> None:
     assert timeline.server_cpu_percent[121] == 118.0 and timeline.server_cpu_percent[122] is None
     assert timeline.server_rss_mb is not None and timeline.server_rss_mb[20] == pytest.approx(50.0)
     assert timeline.rungs["ping"][39] is True and timeline.rungs["ping"][41] is False
-    assert timeline.rungs["ping"][40] is None and set(timeline.rungs["tcp"]) == {True, None}
+    assert timeline.rungs["ping"][42] is False  # half a second after the question
+    assert timeline.rungs["tcp"][0] is None and set(timeline.rungs["tcp"][1:]) == {True}
 
 
 def test_a_timeline_without_a_server_has_none(tmp_path: Path) -> None:

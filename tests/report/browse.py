@@ -42,6 +42,8 @@ _LOOK = """() => {
       label: getComputedStyle(e.querySelector("svg text") ?? e).fill,
       texts: [...e.querySelectorAll("svg text")].map((t) => t.textContent),
     }])),
+    readable_ms: performance.getEntriesByType("paint").find((p) => p.name === "first-contentful-paint").startTime,
+    bytes: new TextEncoder().encode(document.documentElement.outerHTML).length,
     lefts: figures.filter((f) => f.id === "timeline")
       .flatMap((f) => [...f.querySelectorAll(".chart")].map(plot)),
   };
@@ -63,6 +65,8 @@ def look(browser: Browser, file: Path, width: int, scheme: Any) -> dict[str, Any
     if page.query_selector("figure.timeline") is not None:
         seen["readout"] = _point(page)
         seen["zoomed"] = _zoom(page)
+    if page.query_selector(".pick") is not None:
+        seen["picked"] = _pick(page)
     seen["tooltip"] = _tooltip(page)
     if width > 1000:
         page.pdf(prefer_css_page_size=True)
@@ -73,19 +77,19 @@ def look(browser: Browser, file: Path, width: int, scheme: Any) -> dict[str, Any
 
 def _point(page: Page) -> str:
     """What is read out under a pointer in the middle of the timeline."""
-    page.locator("#chart-load").scroll_into_view_if_needed()
-    box = page.locator("#chart-load").bounding_box()
+    page.locator("#timeline #chart-load").scroll_into_view_if_needed()
+    box = page.locator("#timeline #chart-load").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    return page.locator(".timeline output").inner_text()
+    return page.locator("#timeline output").inner_text()
 
 
 def _zoom(page: Page) -> list[Any]:
     """Labels of the time axis before and after a drag over its middle, and after seeing all of it again."""
-    last = page.locator(".timeline .chart").last
+    last = page.locator("#timeline .chart").last
     labels = "(e) => [...e.querySelectorAll('.role-axis-label text')].map((t) => t.textContent).join(' ')"
     before = last.evaluate(labels)
-    box = page.locator("#chart-load").bounding_box()
+    box = page.locator("#timeline #chart-load").bounding_box()
     assert box is not None
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] * 0.4, y)
@@ -94,9 +98,19 @@ def _zoom(page: Page) -> list[Any]:
     page.mouse.up()
     page.wait_for_timeout(200)
     within = last.evaluate(labels)
-    page.locator(".timeline button").click()
+    page.locator("#timeline button").click()
     page.wait_for_timeout(200)
     return [before, within, last.evaluate(labels)]
+
+
+def _pick(page: Page) -> list[list[float]]:
+    """How strong the curves of the requests are before and after the second one is picked."""
+    strength = "(e) => [...e.querySelectorAll('.mark-line path')].map((p) => Number(p.getAttribute('opacity') ?? 1))"
+    chart = page.locator("#chart-requests")
+    before = chart.evaluate(strength)
+    page.locator(".pick select").select_option(index=2)
+    page.wait_for_timeout(200)
+    return [before, chart.evaluate(strength)]
 
 
 def _tooltip(page: Page) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 from janusload.summary import (
+    LatencyBin,
+    OnsetStatus,
     Quantile,
     Quantiles,
     Rate,
     Step,
     Timeline,
+    VirtualTimeout,
 )
 
 T = 2.0
@@ -67,9 +71,34 @@ def steps(count: int = len(LOADS), timeouts: list[int] | None = None) -> list[St
                 outcomes={"ok": attempts - x - errors, "api_timeout": x, "api_error": errors, "dropped": k // 7},
                 participants=8,
                 server_cpu_percent=CPU[k],
+                curve=curve(P50[k] / 2.2, 0.9, 1 - x / attempts),
             )
         )
     return made
+
+
+def curve(middle_ms: float, spread: float, at_most: float = 1.0) -> list[tuple[float, float]]:
+    """A lognormal's curve up to T, of which no more than a share is ever answered."""
+    shares = [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999]
+    points = [(middle_ms * math.exp(spread * NormalDist().inv_cdf(q)), q) for q in shares if q < at_most]
+    return [(ms, q) for ms, q in points if ms < 1000 * T]
+
+
+def sweep() -> list[VirtualTimeout]:
+    """Shorter timeouts see the onset at lower loads, from half a second on it stays where it is."""
+    made = []
+    for k in range(8):
+        timeout_s = T * 50 ** (k / 7 - 1)
+        at = max(0, min(3, k - 2))
+        bracket = (None, LOADS[0]) if k == 0 else (LOADS[at] * 0.997, LOADS[at + 1] * 0.997)
+        load = None if k == 0 else LOADS[at] * 1.05
+        status = OnsetStatus.FROM_START if k == 0 else OnsetStatus.FOUND
+        made.append(VirtualTimeout(timeout_s=timeout_s, status=status, load_bracket=bracket, load=load))
+    return made
+
+
+def latency_bins() -> list[LatencyBin]:
+    return [LatencyBin(ping_ms=2.0 * 3**k, rate=bounds(x, 600)) for k, x in enumerate((0, 0, 1, 2, 60, 240))]
 
 
 def timeline(bins: int = 230) -> Timeline:
@@ -125,4 +154,19 @@ def timeline(bins: int = 230) -> Timeline:
             (end_of_steps + 2.4, "recovered 2.4 s after the load went away"),
             (224.0, "leaving"),
         ],
+        log={
+            "srtp": [3 if 120 < second < 190 and int(second) % 4 == 0 else 0 for second in t],
+            "ice": [1 if int(second) % 60 == 59 else 0 for second in t],
+        },
+        strips={
+            "loss": [None if second < 12 else 0.0002 + (0.02 if 130 < second < 150 else 0) for second in t],
+            "jitter_ms": [None if second < 12 else 2.0 + math.sin(second) for second in t],
+            "mos": [None if second < 12 else 4.3 - (0.6 if 130 < second < 150 else 0) for second in t],
+            "mouth_to_ear_ms": [None if second < 12 or int(second) % 5 else 92.0 for second in t],
+            "generator_cpu_percent": [20 + 10 * math.sin(second / 9) for second in t],
+            "generator_lag_ms": [1 + math.sin(second) ** 2 for second in t],
+            "schedule_lag_ms": [0.8 if second > 18 else None for second in t],
+            "pacing_ms": [1.4 for _ in t],
+            "recordings_mb": [0.1 * second for second in t],
+        },
     )

@@ -20,7 +20,7 @@ from janusload.summary import (
     Summary,
     Verdict,
 )
-from tests.report.sample_load import T, quantiles, steps, timeline
+from tests.report.sample_load import T, curve, latency_bins, quantiles, steps, sweep, timeline
 
 SCENARIO = """\
 name = "audiobridge-knee"
@@ -90,6 +90,19 @@ def summary(**changes: Any) -> Summary:
             bracket_ms=(Quantile(value=168.0), Quantile(value=2000.0, at_least=True)),
             samples_per_step=4069,
         ),
+        "onset_by_latency": Onset(
+            status=OnsetStatus.FOUND,
+            request="janus.create",
+            axis="ms of ping before it",
+            timeout_s=T,
+            p0=0.01,
+            quantile=0.95,
+            explanation="",
+            load_bracket=(54.0, 162.0),
+            load=70.0,
+        ),
+        "latency_bins": latency_bins(),
+        "sweep": sweep(),
         "failure": Failure(
             kind=FailureKind.OVERLOAD,
             rule="timeouts under load, and every rung answered again after the load went away",
@@ -104,12 +117,16 @@ def summary(**changes: Any) -> Summary:
                 latency_ms=quantiles(21.0, 2000.0, 2000.0),
                 late=5102,
                 errors={"janus 490": 2},
+                curve=curve(21.0, 1.4, 0.88),
             ),
             "audiobridge.join": RequestSummary(
                 count=8, outcomes={"ok": 8}, latency_ms=Quantiles(p50=Quantile(value=22.0), p95=Quantile(value=41.0))
             ),
             "audiobridge.configure": RequestSummary(
-                count=96, outcomes={"ok": 93, "api_timeout": 3}, latency_ms=quantiles(5.0, 812.0, 2000.0)
+                count=96,
+                outcomes={"ok": 93, "api_timeout": 3},
+                latency_ms=quantiles(5.0, 812.0, 2000.0),
+                curve=curve(5.0, 1.1, 0.96),
             ),
         },
         "media": Media(

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from janusload.report import html
-from janusload.summary import Summary
+from janusload.comparison import Aspect, Change, Compared, Comparison, Side
+from janusload.report import comparison, html
+from janusload.summary import OnsetStatus, Summary
 from tests.report import sample
 
 LOOKS = [
@@ -23,6 +24,7 @@ LOOKS = [
     ("hostile", 1400, "dark"),
     ("bare", 360, "light"),
 ]
+COMPARED = [("comparison", 360, "light"), ("comparison", 1400, "dark")]
 SUMMARIES = {"found": sample.with_limits, "hostile": sample.hostile, "bare": sample.without_extras}
 
 
@@ -33,7 +35,9 @@ def seen(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple
     for name, made in SUMMARIES.items():
         summary: Summary = made()
         (folder / f"{name}.html").write_text(html.render(summary), encoding="utf-8")
-    wanted = json.dumps([[str(folder / f"{name}.html"), width, scheme] for name, width, scheme in LOOKS])
+    (folder / "comparison.html").write_text(comparison.page(_comparison()), encoding="utf-8")
+    looks = [*LOOKS, *COMPARED]
+    wanted = json.dumps([[str(folder / f"{name}.html"), width, scheme] for name, width, scheme in looks])
     done = subprocess.run(
         [sys.executable, "-m", "tests.report.browse", str(chromium), wanted],
         capture_output=True,
@@ -42,7 +46,24 @@ def seen(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple
         cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stderr
-    return dict(zip(LOOKS, json.loads(done.stdout), strict=True))
+    return dict(zip(looks, json.loads(done.stdout), strict=True))
+
+
+def _comparison() -> Comparison:
+    """Of a run with a hostile name and one without an onset."""
+    sides = []
+    for label, made in ((sample.HOSTILE, sample.with_limits()), ("new", sample.for_status(OnsetStatus.NO_ONSET))):
+        facts = {"onsets": [made.onset], "failures": [made.failure.kind], "steps": made.steps}
+        sides.append(Side(label=label, folders=[sample.HOSTILE], headline=sample.HOSTILE_ATTRIBUTE, **facts))
+    aspect = Aspect(name="onset", base="a", new="b", change=Change.WORSE, why=sample.HOSTILE)
+    new = Compared(side=sides[1], verdict=Change.WORSE, sentence="worse", aspects=[aspect], notes=[sample.HOSTILE])
+    return Comparison(verdict=Change.WORSE, sentence=f"worse {sample.HOSTILE}", base=sides[0], new=[new])
+
+
+@pytest.fixture(params=COMPARED, ids=lambda look: "-".join(map(str, look)))
+def compared(request: pytest.FixtureRequest, seen: dict[tuple[str, int, str], dict[str, Any]]) -> dict[str, Any]:
+    look: dict[str, Any] = seen[request.param]
+    return look
 
 
 @pytest.fixture(params=LOOKS, ids=lambda look: "-".join(map(str, look)))
@@ -81,8 +102,12 @@ def test_hostile_texts_make_no_element(page: dict[str, Any]) -> None:
 
 
 def test_all_charts_of_a_whole_run(seen: dict[tuple[str, int, str], dict[str, Any]]) -> None:
-    strips = ["events", "load", "participants", "latencies", "outcomes", "cpu", "memory", "rungs"]
-    assert list(seen["found", 1400, "light"]["charts"]) == [f"chart-{n}" for n in ("rate", "latency", *strips)]
+    by_load = ["rate", "prevailing", "latency", "curves", "sweep", "requests"]
+    strips = ["events", "load", "participants", "latencies", "outcomes", "cpu", "memory", "log", "rungs"]
+    audio = ["loss", "jitter_ms", "mos", "mouth_to_ear_ms"]
+    generator = ["generator_cpu_percent", "generator_lag_ms", "schedule_lag_ms", "pacing_ms"]
+    drawn = [*by_load, *strips, *audio, "recordings_mb", *generator]
+    assert list(seen["found", 1400, "light"]["charts"]) == [f"chart-{name}" for name in drawn]
     assert seen["bare", 360, "light"]["charts"] == {}
 
 
@@ -119,6 +144,26 @@ def test_pointer_reads_the_timeline_and_zooms_it(seen: dict[tuple[str, int, str]
     assert before.startswith("0 20 40")
     assert within.split()[0] == "100"
     assert sorted(after.split()) == sorted(before.split())
+
+
+def test_a_request_can_be_picked(seen: dict[tuple[str, int, str], dict[str, Any]]) -> None:
+    """All curves are strong until one is picked, then only that one is."""
+    before, after = seen["found", 1400, "light"]["picked"]
+    assert set(before) == {1.0}
+    assert sorted(after) == [0.12] * (len(after) - 1) + [1.0]
+
+
+def test_a_comparison(compared: dict[str, Any]) -> None:
+    assert compared["said"] == [] and compared["requests"] == []
+    assert list(compared["charts"]) == ["chart-onsets", "chart-rate", "chart-latency"]
+    assert compared["overflow"] <= 0 and compared["images"] == 0
+    assert compared["headline"].startswith("worse")
+
+
+def test_the_page_opens_within_a_second(seen: dict[tuple[str, int, str], dict[str, Any]]) -> None:
+    """Until the answer can be read, that is; charts follow. Twice that is allowed: other tests run beside."""
+    assert min(page["readable_ms"] for page in seen.values()) < 1000
+    assert seen["found", 1400, "light"]["bytes"] < 2_000_000
 
 
 def test_marks_tell_their_numbers(seen: dict[tuple[str, int, str], dict[str, Any]]) -> None:

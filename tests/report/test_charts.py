@@ -1,24 +1,68 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import vl_convert
 
 from janusload.report.charts import figures
-from janusload.report.charts.figure import OUTCOME_COLOURS, load_domain, round_steps
-from janusload.report.charts.rate import bracket_ends
+from janusload.report.charts.figure import OUTCOME_COLOURS, Figure, load_domain, round_steps
+from janusload.report.charts.load_axis import bracket_ends
 from janusload.report.wording import OUTCOMES
 from janusload.summary import OnsetStatus, Quantiles, Rate
 from tests.report import sample
 
 
+def chart(key: str, **changes: Any) -> Figure:
+    return next(figure for figure in figures(sample.summary(**changes)) if figure.key == key)
+
+
 def test_charts_in_the_order_in_which_one_asks() -> None:
     made = figures(sample.summary())
-    assert [figure.key for figure in made] == ["rate", "latency", "timeline"]
-    assert made[0].title == "create begins timing out between 239 and 299 requests/s"
-    assert made[1].title == "p95 of create goes from 9.2 ms at 59.8 to at least 2 s at 479 requests/s"
-    assert made[2].title.startswith("Overload, first seen 107 s into the run")
+    keys = [
+        "rate",
+        "prevailing",
+        "latency",
+        "curves",
+        "sweep",
+        "requests",
+        "timeline",
+        "heard",
+        "recordings",
+        "generator",
+    ]
+    assert [figure.key for figure in made] == keys
+    titles = {figure.key: figure.title for figure in made}
+    assert titles["rate"] == "create begins timing out between 239 and 299 requests/s"
+    assert titles["prevailing"] == "create begins timing out when ping takes 54 ms to 162 ms"
+    assert titles["latency"] == "p95 of create goes from 9.2 ms at 59.8 to at least 2 s at 479 requests/s"
+    assert titles["sweep"].startswith("Waiting longer than ") and "gains next to nothing" in titles["sweep"]
+    assert titles["timeline"].startswith("Overload, first seen 107 s into the run")
+    assert titles["generator"] == "The generator kept up: these numbers are the server's"
+
+
+def test_both_axes_are_held_against_each_other() -> None:
+    run = sample.summary()
+    assert "Along both axes" in chart("prevailing").notes[0]
+    calm = run.onset_by_latency.model_copy(update={"load_bracket": (162.0, None)})  # type: ignore[union-attr]
+    assert "ping stayed quick" in chart("prevailing", onset_by_latency=calm).notes[0]
+    none = run.onset.model_copy(update={"load_bracket": (479.0, None), "status": OnsetStatus.NO_ONSET})
+    assert "did not come from this load" in chart("prevailing", onset=none).notes[0]
+
+
+def test_names_from_outside_are_literals_in_expressions() -> None:
+    request = sample.summary().requests["janus.create"]
+    hostile = {f"janus.a' + alert(1) + '{end}": request for end in "xy"}
+    figure = chart("requests", requests=hostile)
+    for panel in figure.panels:
+        assert """ == \\"janus.a' + alert(1) + 'x\\" ?""" in json.dumps(panel.spec)
+
+
+def test_the_same_axis_for_every_strip() -> None:
+    for figure in figures(sample.summary()):
+        if figure.bin_s is not None:
+            assert all({"t0", "t1"} <= {each["name"] for each in panel.spec["params"]} for panel in figure.panels)
 
 
 @pytest.mark.parametrize("status", list(OnsetStatus))
@@ -31,8 +75,17 @@ def test_every_chart_of_every_status_compiles(status: OnsetStatus) -> None:
 
 def test_no_chart_without_data() -> None:
     assert figures(sample.without_extras()) == []
-    no_attempts = [s.model_copy(update={"rate": _nothing(), "latency_ms": Quantiles()}) for s in sample.steps(2)]
-    assert [f.key for f in figures(sample.summary(steps=no_attempts))] == ["timeline"]
+    no_attempts = [
+        s.model_copy(update={"rate": _nothing(), "latency_ms": Quantiles(), "curve": []}) for s in sample.steps(2)
+    ]
+    bare = {
+        "onset_by_latency": None,
+        "latency_bins": [],
+        "sweep": [],
+        "requests": {},
+        "timeline": sample.without_extras().timeline,
+    }
+    assert figures(sample.summary(steps=no_attempts, **bare)) == []
 
 
 def test_no_strip_without_data() -> None:
@@ -45,14 +98,16 @@ def test_no_strip_without_data() -> None:
             "rungs": {"tcp": [None] * bins},
             "participants": [None] * bins,
             "markers": [],
+            "log": {},
+            "strips": {},
         }
     )
-    timeline = figures(sample.summary(timeline=bare))[-1]
+    timeline = chart("timeline", timeline=bare)
     assert [panel.name for panel in timeline.panels] == ["load", "latencies", "outcomes"]
     assert "Janus CPU, %" not in timeline.table.heads
     unknown: list[None] = [None] * bins
     empty = bare.model_copy(update={"offered_per_s": unknown, "p50_ms": unknown, "p95_ms": unknown, "outcomes": {}})
-    assert [f.key for f in figures(sample.summary(timeline=empty))] == ["rate", "latency"]
+    assert all(figure.bin_s is None for figure in figures(sample.summary(timeline=empty)))
 
 
 def test_specifications_name_no_address() -> None:
@@ -74,7 +129,7 @@ def test_latency_at_the_onset_is_told_with_its_interval() -> None:
     value = onset.latency_ms
     assert value is not None and value.p95 is not None
     sure = value.model_copy(update={"p95": value.p95.model_copy(update={"ci95": (190.0, 2000.0)})})
-    figure = figures(sample.summary(onset=onset.model_copy(update={"latency_ms": sure})))[1]
+    figure = chart("latency", onset=onset.model_copy(update={"latency_ms": sure}))
     assert figure.notes == (
         "At the onset, near 252 requests/s: p50 37 ms, p95 ≥ 276 ms (95 % interval 190 ms to 2 s), p99 ≥ 780 ms.",
     )
@@ -82,7 +137,7 @@ def test_latency_at_the_onset_is_told_with_its_interval() -> None:
 
 def test_events_close_together_stand_on_rows_of_their_own() -> None:
     line = sample.timeline().model_copy(update={"markers": [(float(t), str(t)) for t in range(60)]})
-    figure = figures(sample.summary(timeline=line))[-1]
+    figure = chart("timeline", timeline=line)
     assert len(figure.events) == 40
     rows = figure.panels[0].spec["datasets"].values()
     assert max(row["row"] for values in rows for row in values if "row" in row) == 3
@@ -90,13 +145,13 @@ def test_events_close_together_stand_on_rows_of_their_own() -> None:
 
 def test_a_long_run_is_told_by_the_clock() -> None:
     line = sample.timeline().model_copy(update={"bin_s": 60.0, "t_s": [60.0 * i for i in range(230)]})
-    figure = figures(sample.summary(timeline=line))[-1]
+    figure = chart("timeline", timeline=line)
     assert "h:min:s" in json.dumps(figure.panels[-1].spec)
     assert figure.events[-1][0] == "3 min 44 s"
 
 
 def test_too_many_bins_for_a_table() -> None:
-    assert figures(sample.summary(timeline=sample.timeline(1600)))[-1].table.rows == []
+    assert chart("timeline", timeline=sample.timeline(1600)).table.rows == []
 
 
 def test_outcomes_have_a_colour_each() -> None:
@@ -111,7 +166,11 @@ def test_loads_far_apart_get_a_log_axis_that_says_so() -> None:
     assert load_domain([0]) == (pytest.approx((0, 1)), False)
     spread = [s.model_copy(update={"achieved": 10.0**s.index}) for s in sample.steps(4)]
     made = figures(sample.summary(steps=spread))
-    assert all("requests/s (log scale)" in json.dumps(figure.panels[0].spec) for figure in made[:2])
+    assert all(
+        "requests/s (log scale)" in json.dumps(figure.panels[0].spec)
+        for figure in made
+        if figure.key in ("rate", "latency")
+    )
 
 
 def test_log_axes_have_round_steps() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from janusload.report.charts.curves import request_curves, step_curves
 from janusload.report.charts.figure import Figure
 from janusload.report.charts.latency import latency
+from janusload.report.charts.prevailing import prevailing
 from janusload.report.charts.rate import rate
+from janusload.report.charts.strips import generator, heard, recordings
+from janusload.report.charts.sweep import sweep
 from janusload.report.charts.timeline import timeline
 from janusload.summary import Summary
 
@@ -13,5 +17,16 @@ __all__ = ["Figure", "figures"]
 
 def figures(summary: Summary) -> list[Figure]:
     """Every chart that has data, in the order in which one asks."""
-    made = [rate(summary), latency(summary), timeline(summary)]
+    made = [
+        rate(summary),
+        prevailing(summary),
+        latency(summary),
+        step_curves(summary),
+        sweep(summary),
+        request_curves(summary),
+        timeline(summary),
+        heard(summary),
+        recordings(summary),
+        generator(summary),
+    ]
     return [figure for figure in made if figure is not None]

@@ -95,6 +95,7 @@ class Figure(NamedTuple):
         reading: one sentence on how to read it.
         notes: what it comes to, in sentences; may be empty.
         events: (moment, words) of the numbers in the first panel of a timeline.
+        picks: names of curves of which one can be picked (the drawing has a signal `picked`).
         bin_s: seconds between rows of the table, where all panels share one time axis; else None.
     """
 
@@ -105,6 +106,7 @@ class Figure(NamedTuple):
     table: Table
     notes: tuple[str, ...] = ()
     events: tuple[tuple[str, str], ...] = ()
+    picks: tuple[str, ...] = ()
     bin_s: float | None = None
 
 

@@ -25,8 +25,13 @@ class LoadAxis(NamedTuple):
     title: str
 
     def x(self, field: str = "load") -> Any:
-        scale = alt.Scale(domain=self.domain, type="log" if self.log else "linear", nice=False, zero=False)
-        return alt.X(f"{field}:Q", title=self.title, scale=scale, axis=alt.Axis(tickCount=8))
+        scale = {"type": "log"} if self.log else {"type": "linear", "zero": False}
+        return alt.X(
+            f"{field}:Q",
+            title=self.title,
+            scale=alt.Scale(domain=self.domain, nice=False, **scale),
+            axis=alt.Axis(tickCount=8),
+        )
 
 
 def load_axis(onset: Onset, loads: Sequence[float]) -> LoadAxis:

@@ -11,11 +11,16 @@ from typing import Any
 
 import altair as alt
 
-from janusload.report.charts.figure import MUTED, drawn
+from janusload.report import tables, wording
+from janusload.report.charts.figure import MUTED, TIMEOUT, drawn
 from janusload.summary import Timeline
 
 #: of more events than that only the first are shown
 MAX_EVENTS = 40
+#: how the words of a marker begin where something got stuck
+STALL = "stall"
+# beyond that nobody reads it, and the page would grow past its 2 MB
+_MAX_TABLE_ROWS = 1500
 # a clock's round values, for whatever part of the run is shown
 _TICK_EVERY_S = (
     "t1 - t0 > 86400 ? 21600 : t1 - t0 > 28800 ? 7200 : t1 - t0 > 14400 ? 3600 : t1 - t0 > 7200 ? 1800 : "
@@ -77,10 +82,17 @@ def show_time(spec: dict[str, Any], long: bool) -> None:
 
 
 def _marks(line: Timeline) -> list[Any]:
-    if not line.markers:
-        return []
-    data = alt.InlineData(values=[{"t": t} for t, _ in line.markers[:MAX_EVENTS]])
-    return [alt.Chart(data).mark_rule(color=MUTED, strokeDash=[2, 3], opacity=0.6, clip=True).encode(x=time_axis())]
+    """A rule at every event; where something got stuck it is heavier and has the colour of timeouts."""
+    shown = line.markers[:MAX_EVENTS]
+    layers = []
+    for stalls, look in (
+        (False, {"color": MUTED, "strokeDash": [2, 3], "opacity": 0.6}),
+        (True, {"color": TIMEOUT, "strokeWidth": 2}),
+    ):
+        rows = [{"t": t} for t, words in shown if words.startswith(STALL) is stalls]
+        if rows:
+            layers.append(alt.Chart(alt.InlineData(values=rows)).mark_rule(clip=True, **look).encode(x=time_axis()))
+    return layers
 
 
 def no_axis() -> Any:
@@ -108,3 +120,23 @@ def stepped(line: Timeline, values: Sequence[float | None], colour: str) -> list
         base.mark_area(interpolate="step-after", color=colour, opacity=0.15, clip=True),
         base.mark_line(interpolate="step-after", color=colour, strokeWidth=1.5, clip=True),
     ]
+
+
+def table_of(
+    line: Timeline, columns: Sequence[tuple[str, list[str]]], words: frozenset[int] = frozenset()
+) -> tables.Table:
+    """Strips in numbers, a row a bin; also what the page reads out under the pointer. Empty where it would be too long.
+
+    Args:
+        columns: head and cells of each, without the time.
+        words: which columns (the time is 0) hold words.
+    """
+    if len(line.t_s) > _MAX_TABLE_ROWS:
+        return tables.Table([], [])
+    every = [("time, s", [wording.number(t) for t in line.t_s]), *columns]
+    rows = [list(row) for row in zip(*(cells for _, cells in every), strict=True)]
+    return tables.Table([head for head, _ in every], rows, words)
+
+
+def known(value: float | None) -> str:
+    return wording.UNKNOWN if value is None else wording.number(value)

@@ -23,12 +23,14 @@ from janusload.report.charts.figure import (
 from janusload.report.charts.time_axis import (
     LONG_S,
     MAX_EVENTS,
+    known,
     no_axis,
     series,
     short,
     show_time,
     stepped,
     strip,
+    table_of,
     time_axis,
     value_axis,
 )
@@ -37,8 +39,6 @@ from janusload.summary import Summary, Timeline
 
 _HEIGHT = 78
 _RUNG_HEIGHT = 24
-# beyond that nobody reads it, and the page would grow past its 2 MB
-_MAX_TABLE_ROWS = 1500
 
 
 def timeline(summary: Summary) -> Figure | None:
@@ -54,6 +54,7 @@ def timeline(summary: Summary) -> Figure | None:
         _outcomes(line),
         _server(line, "cpu", "Janus CPU, % of a core", line.server_cpu_percent),
         _server(line, "memory", "Janus memory (RSS), MB", line.server_rss_mb),
+        _log(line),
         _rungs(line),
     ]
     drawings = [panel for panel in panels if panel is not None]
@@ -72,7 +73,8 @@ def timeline(summary: Summary) -> Figure | None:
         panels=drawings,
         table=_table(line),
         events=tuple(
-            (wording.span(t) if long else f"{wording.number(t)} s", words) for t, words in line.markers[:MAX_EVENTS]
+            (wording.span(t) if long else f"{wording.number(round(t, 1))} s", words)
+            for t, words in line.markers[:MAX_EVENTS]
         ),
         bin_s=line.bin_s,
     )
@@ -127,10 +129,10 @@ def _server(line: Timeline, name: str, caption: str, values: list[float | None] 
 
 
 def _latency(line: Timeline, timeout_s: float) -> Panel | None:
-    known = [value for values in (line.p50_ms, line.p95_ms) for value in values if value]
-    if not known:
+    values_ms = [value for values in (line.p50_ms, line.p95_ms) for value in values if value]
+    if not values_ms:
         return None
-    low, high = min(known) / 1.3, max(*known, timeout_s * 1000) * 1.4
+    low, high = min(values_ms) / 1.3, max(*values_ms, timeout_s * 1000) * 1.4
     y = value_axis(
         "value",
         alt.Scale(type="log", domain=[low, high], nice=False),
@@ -150,16 +152,16 @@ def _latency(line: Timeline, timeout_s: float) -> Panel | None:
 
 def _outcomes(line: Timeline) -> Panel | None:
     """Outcomes stacked, the good ones at the bottom."""
-    known = {name: counts for name, counts in line.outcomes.items() if any(counts)}
-    if not known:
+    happened = {name: counts for name, counts in line.outcomes.items() if any(counts)}
+    if not happened:
         return None
-    names = [name for name, _ in wording.in_order({name: sum(counts) for name, counts in known.items()})]
+    names = [name for name, _ in wording.in_order({name: sum(counts) for name, counts in happened.items()})]
     rows = []
     for i, t in enumerate(line.t_s):
         foot = 0.0
         for name in names:
-            if known[name][i]:
-                top = foot + known[name][i] / line.bin_s
+            if happened[name][i]:
+                top = foot + happened[name][i] / line.bin_s
                 rows.append({"t": short(t), "foot": short(foot), "top": short(top), "is": names.index(name)})
                 foot = top
     colours = [OUTCOME_COLOURS.get(name, MUTED) for name in names]
@@ -220,32 +222,53 @@ def _rungs(line: Timeline) -> Panel | None:
     return Panel("rungs", spec, "Which rungs answered over time.", caption, (("var(--ok)", "yes"), (TIMEOUT, "no")))
 
 
+def _log(line: Timeline) -> Panel | None:
+    """What the server logged, a row a category; the more lines a second, the taller."""
+    if not line.log:
+        return None
+    rows, names = [], []
+    for row, (name, counts) in enumerate(line.log.items()):
+        most = max(counts)
+        said = f"{name.replace('_', ' ')} ({sum(counts):,} lines)"
+        names.append({"y": row + 0.5, "name": wording.one_line(said, 60)})
+        for t, count in zip(line.t_s, counts, strict=True):
+            if count:
+                tall = 0.12 + 0.3 * count / most
+                rows.append({"t": short(t), "end": short(t + line.bin_s), "foot": row + 0.96, "top": row + 0.96 - tall})
+    y_scale = alt.Scale(domain=[len(line.log), 0], nice=False)
+    bars = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_rect(clip=True, color="var(--error)")
+        .encode(x=time_axis(), x2="end:Q", y=alt.Y("foot:Q", axis=no_axis(), scale=y_scale), y2="top:Q")
+    )
+    words = (
+        alt.Chart(alt.InlineData(values=names))
+        .mark_text(align="left", baseline="bottom", dx=2, color=INK, fontSize=11, limit=300)
+        .encode(x=alt.value(0), y=alt.Y("y:Q", axis=no_axis(), scale=y_scale), text="name:N")
+    )
+    spec = strip(line, [bars, words], _RUNG_HEIGHT * len(line.log) + 4)
+    return Panel("log", spec, "Lines that the server logged over time, by category.", "Janus log, lines by category")
+
+
 def _table(line: Timeline) -> tables.Table:
-    """The strips in numbers; also what the page reads out under the pointer."""
-    if len(line.t_s) > _MAX_TABLE_ROWS:
-        return tables.Table([], [])
+    """The strips in numbers."""
     columns: list[tuple[str, list[str]]] = [
-        ("time, s", [wording.number(t) for t in line.t_s]),
-        ("offered per s", [_known(v) for v in line.offered_per_s]),
-        ("participants", [_known(v) for v in line.participants]),
+        ("offered per s", [known(v) for v in line.offered_per_s]),
+        ("participants", [known(v) for v in line.participants]),
         ("p50", [wording.UNKNOWN if v is None else wording.duration(v) for v in line.p50_ms]),
         ("p95", [wording.UNKNOWN if v is None else wording.duration(v) for v in line.p95_ms]),
     ]
     totals = wording.in_order({name: sum(counts) for name, counts in line.outcomes.items()})
     columns += [(wording.outcome(name), [f"{count:,}" for count in line.outcomes[name]]) for name, _ in totals]
     if line.server_cpu_percent is not None:
-        columns.append(("Janus CPU, %", [_known(v) for v in line.server_cpu_percent]))
+        columns.append(("Janus CPU, %", [known(v) for v in line.server_cpu_percent]))
     if line.server_rss_mb is not None:
-        columns.append(("Janus RSS, MB", [_known(v) for v in line.server_rss_mb]))
+        columns.append(("Janus RSS, MB", [known(v) for v in line.server_rss_mb]))
+    columns += [(f"log: {name.replace('_', ' ')}", [f"{n:,}" for n in counts]) for name, counts in line.log.items()]
     if line.rungs:
         silent = [
             ", ".join(name.replace("_", " ") for name, answers in line.rungs.items() if answers[i] is False) or "none"
             for i in range(len(line.t_s))
         ]
         columns.append(("rungs without an answer", silent))
-    rows = [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
-    return tables.Table([head for head, _ in columns], rows, frozenset({len(columns) - 1} if line.rungs else ()))
-
-
-def _known(value: float | None) -> str:
-    return wording.UNKNOWN if value is None else wording.number(value)
+    return table_of(line, columns, frozenset({len(columns)} if line.rungs else ()))

@@ -16,6 +16,16 @@
     addEventListener("afterprint", () => dispatchEvent(new Event("resize")));
   };
 
+  // all time axes of the page show the same part of the run
+  const zooms = [];
+
+  const pick = (figure, views) => {
+    const choice = figure.querySelector(".pick select");
+    const show = () => views.forEach((view) => view.signal("picked", choice.value).runAsync());
+    choice.addEventListener("change", show);
+    if (choice.value) show(); // a browser that comes back to the page remembers what was chosen
+  };
+
   const readTimeline = (figure, views) => {
     const panels = figure.querySelector(".panels");
     const output = figure.querySelector("output");
@@ -53,10 +63,11 @@
         output.append(i ? ` · ${heads[i]} ` : `${heads[i]} `, value);
       });
     };
-    const zoom = (from, to) => {
+    zooms.push((from, to) => {
       views.forEach((view) => view.signal("t0", from).signal("t1", to).runAsync());
       seeAll.hidden = from === begin && to === end;
-    };
+    });
+    const zoom = (from, to) => zooms.forEach((each) => each(from, to));
 
     panels.addEventListener("pointermove", (event) => {
       const t = timeAt(event.clientX);
@@ -86,6 +97,7 @@
     Promise.all([...figure.querySelectorAll(".chart")].map(draw)).then((views) => {
       fitPaper(figure, views);
       if (figure.classList.contains("timeline")) readTimeline(figure, views);
+      if (figure.querySelector(".pick")) pick(figure, views);
       figure.dataset.drawn = "yes";
     });
   }
