@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 JANUSLOAD := $(VENV)/bin/janusload
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test browser check check-statistics bench-media demo demo-record lock clean
+.PHONY: help setup test browser check check-statistics bench-media bench-signalling fuzz demo demo-record lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/'
@@ -33,6 +33,14 @@ check-statistics: setup  ## how right the onset is: 1,000 simulated runs of each
 bench-media: setup  ## CPU and memory per participant: aiortc, pion, ours, the floor (some ten minutes)
 	@.ci/bench-packages
 	@$(PYTHON) -m tests.benchmarks.bench_media
+
+bench-signalling: setup  ## CPU per request against other clients, 5,000 connections, truth of latencies (five minutes)
+	@$(PYTHON) -m tests.benchmarks.bench_signalling
+
+fuzz: setup  ## feed the signalling protocol what no server should send, for FUZZ_SECONDS (600)
+	@mkdir -p reports/out/fuzz/signalling
+	@$(PYTHON) -m tests.fuzz.signalling -max_total_time=$${FUZZ_SECONDS:-600} -max_len=4096 -print_final_stats=1 \
+		-artifact_prefix=reports/out/fuzz/ reports/out/fuzz/signalling tests/fuzz/corpus/signalling
 
 demo: setup  ## find the knee of a private Janus; the report lands in reports/out/demo
 	$(JANUSLOAD) run scenarios/knee.toml --lab --out reports/out/demo --replace

@@ -79,13 +79,18 @@ def ours_submit(url: str, connections: int, seconds: float) -> tuple[int, float,
 def websockets_sync(url: str, connections: int, seconds: float) -> tuple[int, float, float]:
     """websockets' threading client: one thread per connection."""
     import threading
+    from contextlib import ExitStack
 
     from websockets.sync.client import connect
     from websockets.typing import Subprotocol
 
     done = [0] * connections
     names = [Subprotocol("janus-protocol")]
-    opened = [connect(url, subprotocols=names, compression=None, ping_interval=None) for _ in range(connections)]
+    stack = ExitStack()
+    opened = [
+        stack.enter_context(connect(url, subprotocols=names, compression=None, ping_interval=None))
+        for _ in range(connections)
+    ]
     stop = threading.Event()
 
     def live(number: int) -> None:
@@ -99,8 +104,7 @@ def websockets_sync(url: str, connections: int, seconds: float) -> tuple[int, fl
     stop.set()
     for thread in threads:
         thread.join()
-    for websocket in opened:
-        websocket.close()
+    stack.close()
     return result
 
 
