@@ -12,6 +12,7 @@ from pathlib import Path
 
 WEBSOCKET_PORT = 8188
 ADMIN_PORT = 7088
+ADMIN_WEBSOCKET_PORT = 7188
 ADMIN_PATH = "/admin"
 
 #: Kept out of every lab: script engines, a SIP stack and a plugin that records to a folder of its own.
@@ -46,6 +47,7 @@ class Settings:
     address: str
     admin_secret: str
     api_secret: str | None
+    token_auth: bool
     rtp_ports: tuple[int, int]
     session_timeout_s: int
     plugins_left_out: tuple[str, ...]
@@ -76,6 +78,8 @@ def render(settings: Settings) -> dict[str, str]:
     }
     if settings.api_secret is not None:
         general["api_secret"] = settings.api_secret
+    if settings.token_auth:
+        general["token_auth"] = True
     first, last = settings.rtp_ports
     janus: dict[str, Value] = {
         "general": general,
@@ -106,7 +110,12 @@ def render(settings: Settings) -> dict[str, str]:
             "ws_ip": settings.address,
             "wss": False,
         },
-        "admin": {"admin_ws": False, "admin_wss": False},
+        "admin": {
+            "admin_ws": True,
+            "admin_ws_port": ADMIN_WEBSOCKET_PORT,
+            "admin_ws_ip": settings.address,
+            "admin_wss": False,
+        },
     }
     http: dict[str, Value] = {
         "general": {"json": "compact", "http": False, "https": False},

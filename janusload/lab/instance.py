@@ -12,9 +12,17 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from janusload.errors import LabError
-from janusload.lab.admin import AdminApi, websocket_answers
+from janusload.lab.admin import LabAdmin, websocket_answers
 from janusload.lab.commands import uninterrupted
-from janusload.lab.config import ADMIN_PATH, ADMIN_PORT, PLUGINS_LEFT_OUT, WEBSOCKET_PORT, Settings, render
+from janusload.lab.config import (
+    ADMIN_PATH,
+    ADMIN_PORT,
+    ADMIN_WEBSOCKET_PORT,
+    PLUGINS_LEFT_OUT,
+    WEBSOCKET_PORT,
+    Settings,
+    render,
+)
 from janusload.lab.disk import Disk
 from janusload.lab.folder import LabFolder
 from janusload.lab.installation import Installation, find_janus
@@ -39,6 +47,8 @@ class LabOptions:
         janus: version as in `1.4.1`, program name, or path.
         session_timeout_s: after how much silence Janus drops a session; 0 is never.
         api_secret: whether clients need an API secret (a random one; see `Lab.api_secret`).
+        token_auth: whether clients need a token, stored with the Admin API's `add_token`; or the API secret, if there
+            is one.
         rtp_ports: first and last UDP port for media; one port per PeerConnection.
         open_files: RLIMIT_NOFILE of Janus; None to inherit.
         recordings_disk_bytes: size of a disk of its own for the recordings; None for none.
@@ -50,6 +60,7 @@ class LabOptions:
     janus: str = "janus"
     session_timeout_s: int = 60
     api_secret: bool = False
+    token_auth: bool = False
     rtp_ports: tuple[int, int] = (23000, 23999)
     open_files: int | None = None
     recordings_disk_bytes: int | None = None
@@ -117,6 +128,11 @@ class Lab:
         return f"http://{self.address}:{ADMIN_PORT}{ADMIN_PATH}"
 
     @property
+    def admin_ws_url(self) -> str:
+        """The Admin API over a WebSocket."""
+        return f"ws://{self.address}:{ADMIN_WEBSOCKET_PORT}"
+
+    @property
     def admin_secret(self) -> str:
         """What the Admin API wants to be told."""
         return self._admin_secret
@@ -164,9 +180,9 @@ class Lab:
         """How many sessions Janus has; None if it does not say within 3 s."""
         return self.admin().sessions()
 
-    def admin(self) -> AdminApi:
+    def admin(self) -> LabAdmin:
         """Its Admin API."""
-        return AdminApi(self.admin_url, self._admin_secret)
+        return LabAdmin(self.admin_url, self._admin_secret)
 
     def signal(self, number: int) -> None:
         """Send Janus a signal, as SIGSTOP; nothing happens if it has ended."""
@@ -202,6 +218,7 @@ class Lab:
             "rtp_ports": list(self.options.rtp_ports),
             "session_timeout_s": self.options.session_timeout_s,
             "api_secret": self.options.api_secret,
+            "token_auth": self.options.token_auth,
             "plugins": sorted(self._info.get("plugins", {})),
             "plugins_left_out": [*PLUGINS_LEFT_OUT, *self.options.plugins_left_out],
         }
@@ -234,6 +251,7 @@ class Lab:
             address=str(network.address),
             admin_secret=self._admin_secret,
             api_secret=self._api_secret,
+            token_auth=options.token_auth,
             rtp_ports=options.rtp_ports,
             session_timeout_s=options.session_timeout_s,
             plugins_left_out=(*PLUGINS_LEFT_OUT, *options.plugins_left_out),

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from janusload.lab import Lab
-from janusload.lab.admin import AdminApi, websocket_answers
+from janusload.lab.admin import LabAdmin, websocket_answers
 
 
 @contextmanager
@@ -52,13 +52,13 @@ def http(body: str, status: str = "200 OK") -> bytes:
 )
 def test_whatever_is_no_answer_is_none(answer: bytes) -> None:
     with server(answer) as port:
-        assert AdminApi(f"http://127.0.0.1:{port}/admin", "s").ask("ping", timeout_s=1) is None
+        assert LabAdmin(f"http://127.0.0.1:{port}/admin", "s").ask("ping", timeout_s=1) is None
 
 
 def test_silence_is_waited_out_only_so_long() -> None:
     with server(None) as port:
         began = time.monotonic()
-        assert not AdminApi(f"http://127.0.0.1:{port}/admin", "s").ping(timeout_s=0.2)
+        assert not LabAdmin(f"http://127.0.0.1:{port}/admin", "s").ping(timeout_s=0.2)
         assert time.monotonic() - began < 1.0
 
 
@@ -75,8 +75,8 @@ def test_a_real_janus_answers_and_a_proxy_in_the_environment_is_ignored(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    admin = AdminApi(lab.admin_url, lab.admin_secret)
+    admin = LabAdmin(lab.admin_url, lab.admin_secret)
     assert admin.ping()
     assert isinstance(admin.sessions(), int)
     # a wrong secret counts nothing
-    assert AdminApi(lab.admin_url, "wrong").sessions() is None
+    assert LabAdmin(lab.admin_url, "wrong").sessions() is None

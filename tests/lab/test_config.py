@@ -15,6 +15,7 @@ SETTINGS = Settings(
     address="198.18.4.2",
     admin_secret="adm",
     api_secret=None,
+    token_auth=False,
     rtp_ports=(23000, 23003),
     session_timeout_s=20,
     plugins_left_out=("libjanus_sip.so", "libjanus_lua.so"),
@@ -39,8 +40,8 @@ def test_strings_cannot_leave_their_quotes() -> None:
 def test_listens_on_the_lab_address_and_nowhere_else() -> None:
     files = render(SETTINGS)
     addresses = re.findall(r"(?:_ip|interface|ice_enforce_list) = \"(.*)\"", "".join(files.values()))
-    assert addresses == ["198.18.4.2"] * 6
-    for off in ("wss = false", "admin_ws = false", "admin_wss = false"):
+    assert addresses == ["198.18.4.2"] * 7
+    for off in ("\twss = false", "admin_wss = false"):
         assert off in files["janus.transport.websockets.jcfg"]
     for off in ("\thttp = false", "https = false", "admin_https = false"):
         assert off in files["janus.transport.http.jcfg"]
@@ -52,4 +53,6 @@ def test_options_reach_the_files() -> None:
     assert "session_timeout = 20" in janus
     assert 'disable = "libjanus_sip.so,libjanus_lua.so"' in janus
     assert "api_secret" not in janus
+    assert "token_auth" not in janus
+    assert "token_auth = true" in render(replace(SETTINGS, token_auth=True))["janus.jcfg"]
     assert 'api_secret = "s3"' in render(replace(SETTINGS, api_secret="s3"))["janus.jcfg"]

@@ -145,6 +145,10 @@ class Verb(Generic[P, R]):
         except ValidationError as error:
             raise ProtocolViolation(f"{self.short}.{self.name}: no such answer was due: {_fault(error)}") from None
 
+    def read_data(self, data: dict[str, Any]) -> R:
+        """What data mean that came by another way than a message, and so without a jsep; raises as `answer`."""
+        return self.answer(Reply(data, None))
+
     def _call(self, handle: Handle, *args: P.args, **kwargs: P.kwargs) -> R:
         parameters = self.parameters(*args, **kwargs)
         kind: Any = type(parameters)
