@@ -8,8 +8,8 @@ from typing import Any
 
 from janusload.doctor.finding import Finding, Level, Plans
 from janusload.errors import ConnectFailed, CoreError, JanusError, JanusloadError, MediaError, TransactionTimeout
+from janusload.janus.admin_http import HttpAdmin
 from janusload.janus.connection import Connection
-from janusload.lab.admin import AdminApi
 from janusload.media.engine import Engine
 from janusload.server import advisories
 
@@ -38,7 +38,11 @@ class Patient:
     ) -> None:
         self._url = url
         self._api_secret = api_secret
-        self._admin = AdminApi(admin_url, admin_secret or "") if admin_url is not None else None
+        self._admin = (
+            HttpAdmin(admin_url, admin_secret, timeout_s=_WITHIN_S, allow_public=allow_public)
+            if admin_url is not None
+            else None
+        )
         self._allow_public = allow_public
 
     def examine(self, plans: Plans) -> Iterator[Finding]:
@@ -80,8 +84,9 @@ class Patient:
         todo = "leaks are then only known from our own side; name it: --admin http://HOST:7088/admin"
         if self._admin is None:
             return Finding(Level.WARN, "admin API", "not named", f"{todo}, JANUS_ADMIN_SECRET in the environment")
-        sessions = self._admin.sessions()
-        if sessions is None:
+        try:
+            sessions = len(self._admin.list_sessions())
+        except JanusError:
             return Finding(Level.WARN, "admin API", "no answer, or our secret is refused", todo)
         if sessions:
             return Finding(Level.WARN, "admin API", f"answers; {sessions} sessions are there already", "others use it")

@@ -75,9 +75,9 @@ class HttpAdmin(AdminApi):
         if self._secret is not None:
             question["admin_secret"] = self._secret
         connection = http.client.HTTPConnection(self._host, self._port)
+        # it has all of a socket that http.client uses
+        connection.sock = sock = self._connect(deadline)
         try:
-            # it has all of a socket that http.client uses
-            connection.sock = self._connect(deadline)
             try:
                 headers = {"Content-Type": "application/json", "Connection": "close"}
                 connection.request("POST", self._path, json.dumps(question).encode(), headers)
@@ -88,7 +88,7 @@ class HttpAdmin(AdminApi):
             except (OSError, http.client.HTTPException) as error:
                 raise ConnectionLost(f"admin.{verb}: {self._where}: {_words(error)}") from None
         finally:
-            connection.close()
+            sock.close_now()
         try:
             message = json.loads(text)
         except (ValueError, RecursionError):
@@ -144,6 +144,9 @@ class _DeadlineSocket:
         return io.BufferedReader(_DeadlineReader(self._sock, self._deadline))
 
     def close(self) -> None:
+        """Nothing: http.client closes before it has read the body of an answer with `Connection: close`."""
+
+    def close_now(self) -> None:
         self._sock.close()
 
 

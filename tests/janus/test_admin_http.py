@@ -111,6 +111,19 @@ def test_whatever_is_no_answer_is_an_error_of_ours_without_the_secret(
     assert raised.value.__cause__ is None or SECRET not in repr(raised.value.__cause__)
 
 
+def test_a_body_may_come_after_its_headers() -> None:
+    def behave(connection: socket.socket, request: dict[str, Any]) -> None:
+        body = json.dumps({"janus": "pong", "transaction": request["transaction"]}).encode()
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
+        time.sleep(0.1)
+        connection.sendall(body[:9])
+        time.sleep(0.1)
+        connection.sendall(body[9:])
+
+    with server(behave) as url:
+        HttpAdmin(url).ping()
+
+
 def test_refusals_are_named() -> None:
     refusal = answer(janus="error", error={"code": 403, "reason": "Unauthorized request"})
     with (
