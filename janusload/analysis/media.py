@@ -90,11 +90,13 @@ def _heard(heard: pd.DataFrame) -> dict[str, int] | None:
     if heard.empty:
         return None
     expected, found = heard["expected"], heard["heard"]
+    # a tone without a name may be that of a talker of another process
+    known = heard["talker"].astype(str) != ""
     return {
         "expected": int(expected.sum()),
         "heard": int((expected & found).sum()),
         "missing": int((expected & ~found).sum()),
-        "unexpected": int((~expected & found).sum()),
+        "unexpected": int((~expected & found & known).sum()),
     }
 
 

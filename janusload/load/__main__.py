@@ -95,7 +95,12 @@ def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> 
         if not (isinstance(record, MediaRecord | PeerEventRecord) and record.peer == PEER):
             recorder.write(record)  # the ladder's own peer is no participant
 
-    engine = Engine(workers=_media_workers(scenario), on_record=of_users, public_targets=target.allow_public)
+    engine = Engine(
+        workers=_media_workers(scenario),
+        on_record=of_users,
+        public_targets=target.allow_public,
+        hear_share=_hear_share(scenario),
+    )
     stage = Stage(target, recorder, engine, seed=scenario.seed)
     try:
         return _perform(scenario, folder, stage, announce, stop, meta.get("run_time_s"))
@@ -230,6 +235,11 @@ def _facts_of(info: dict[str, object]) -> dict[str, object]:
                 for name, entry in entries.items()
             }
     return facts
+
+
+def _hear_share(scenario: Scenario) -> float:
+    """A fifth of the peers listen where there is something to be known by: a tone or a chirp."""
+    return 0.2 if any(group.clip.partition(":")[0] in ("tone", "chirp") for group in scenario.users) else 0.0
 
 
 def _media_workers(scenario: Scenario) -> int:

@@ -17,6 +17,7 @@ from janusload.errors import MediaError, ProtocolViolation
 from janusload.janus.connection import Connection
 from janusload.janus.handle import Handle, Reply
 from janusload.janus.session import Session
+from janusload.media.mixes import UNKNOWN
 from janusload.media.participants import Participant, Peer, PlainPeer
 from janusload.records import Source
 from janusload.scenario import Act, Repeat, Users, Verb
@@ -84,7 +85,7 @@ class Life:
             Verb.STOP_RECORDING: self._stop_recording,
             Verb.CHANGEROOM: self._changeroom,
             Verb.LIST: self._list,
-            Verb.LEAVE: lambda _: self._say("leave"),
+            Verb.LEAVE: self._leave,
             Verb.HANGUP: self._hangup,
             Verb.DETACH: self._detach,
             Verb.DESTROY: self._destroy,
@@ -199,6 +200,7 @@ class Life:
             self._send_plain(peer)
 
     def _send_plain(self, peer: PlainPeer) -> None:
+        self._mix_in(peer)
         peer.connect(**self._far_end)
         self._audio.enter_context(self._stage.audio(self._user))
 
@@ -211,6 +213,13 @@ class Life:
     def _changeroom(self, _: Act) -> None:
         self._room = self._stage.next_room(self._group, other_than=self._room)
         self._say("changeroom", room=self._room, display=self._user)
+        if self._peer is not None:
+            self._mix_in(self._peer)
+
+    def _leave(self, _: Act) -> None:
+        if self._peer is not None:
+            self._peer.mix = UNKNOWN
+        self._say("leave")
 
     def _list(self, _: Act) -> None:
         self._say("listparticipants", room=self._room)
@@ -218,6 +227,8 @@ class Life:
     def _mute(self, muted: bool) -> None:
         self._say("configure", muted=muted)
         self._muted = muted
+        if self._peer is not None:
+            self._peer.muted = muted
 
     # -- audio ------------------------------------------------------------------------------------------------------
 
@@ -282,9 +293,15 @@ class Life:
         self._quiet()
 
     def _new_peer(self) -> Peer:
-        peer = self._stage.engine.peer(self._user, **self._sound(), route_to=self._stage.media_route)
+        peer = self._stage.engine.peer(self._user, **self._sound(), mix=UNKNOWN, route_to=self._stage.media_route)
         self._peer = peer
         return peer
+
+    def _mix_in(self, peer: Participant) -> None:
+        """Say who should hear whom, where that is known: in a room of the AudioBridge, and from an echo."""
+        plugin = self._attached().short
+        peer.muted = self._muted
+        peer.mix = {"audiobridge": f"room {self._room}", "echotest": None}.get(plugin, UNKNOWN)
 
     def _sound(self) -> dict[str, Any]:
         group = self._group
@@ -294,6 +311,7 @@ class Life:
     def _accept(self, peer: Peer, reply: Reply) -> None:
         if reply.jsep is None:
             raise ProtocolViolation("an offer was answered without a jsep")
+        self._mix_in(peer)
         peer.accept(reply.jsep)
         self._audio.enter_context(self._stage.audio(self._user))
 

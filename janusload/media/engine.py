@@ -66,7 +66,7 @@ class Engine:
             Carrier(number, on_record, on_lost, public_targets, tick, self._mixes) for number in range(workers)
         ]
         self._hear_share = hear_share
-        self._made = 0
+        self._sampled = 0
         self._numbers = itertools.count()
 
     @property
@@ -128,19 +128,19 @@ class Engine:
                 `impairment`.
             loss: the same as `impair` with this `loss` and nothing else.
             mix: name of what it is mixed into, as of a room: who should hear whom. Without one it should hear itself,
-                as an echo. A mix has one `chirp`, by which the delay from mouth to ear is measured, and a `tone` is
-                one that few others of it have.
+                as an echo; with an empty one it is not known what it should hear. Can be set later as well. One
+                `chirp` in a mix has its delay from mouth to ear measured; a `tone` is one that few others of it have.
             hear: whether it listens; None leaves that to `hear_share`.
             route_to: address of the server: media is bound to the interface that routes there, and no other. Without
                 it, candidates are gathered on all interfaces but loopback.
 
         Raises:
-            MediaError: phase `media`; the mix has a chirp already.
+            MediaError: phase `media`; both `impair` and `loss` were given.
             WorkerLost: no worker runs.
         """
         carrier = self._least()
         making = self._making(clip, codec, ptime_ms, _either(impair, loss), mix, hear, route_to)
-        return Peer(carrier, next(self._numbers), self._voice(name, mix, making), making)
+        return Peer(carrier, next(self._numbers), self._voice(name, mix, making), making, self._mixes)
 
     def plain(
         self,
@@ -162,12 +162,12 @@ class Engine:
             route_to: address of the server; the socket is bound to the interface that routes there.
 
         Raises:
-            MediaError: phase `media`; the mix has a chirp already.
+            MediaError: phase `media`; both `impair` and `loss` were given.
             WorkerLost: no worker runs.
         """
         carrier = self._least()
         making = self._making(clip, codec, ptime_ms, _either(impair, loss), mix, hear, route_to)
-        return PlainPeer(carrier, next(self._numbers), self._voice(name, mix, making), making)
+        return PlainPeer(carrier, next(self._numbers), self._voice(name, mix, making), making, self._mixes)
 
     def _making(
         self,
@@ -184,8 +184,8 @@ class Engine:
             clip = f"tone:{self._mixes.tone(mix)}"
         if hear is None:
             # the first, and then evenly
-            hear = math.ceil((self._made + 1) * self._hear_share) > math.ceil(self._made * self._hear_share)
-        self._made += 1
+            hear = math.ceil((self._sampled + 1) * self._hear_share) > math.ceil(self._sampled * self._hear_share)
+            self._sampled += 1
         return {
             "clip": clip,
             "codec": codec,

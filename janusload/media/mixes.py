@@ -1,8 +1,8 @@
 """Who should hear whom: talkers and listeners of a mix, and what listeners heard held against it.
 
 A mix is what peers hear each other in, as a room; it is a name that whoever makes the peers gives them. A peer without
-one hears itself: an echo. What is heard of whom can be told for tones and for one chirp per mix; talkers of other
-processes are not known here, so that their tones have no name.
+one hears itself: an echo. What is heard of whom can be told for tones, and for chirps where a mix has one chirper only;
+talkers of other processes are not known here, so that their tones have no name.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from janusload.errors import MediaError
 from janusload.media.tones import CHIRP_PERIOD_S, TONES_HZ
 from janusload.records import HeardRecord
+
+#: the mix of those of whom nobody knows what they should hear
+UNKNOWN = ""
 
 #: how long a change of who talks may take to be heard, through encoders, mixer and jitter buffers
 TRANSIT_NS = 1_500_000_000
@@ -27,7 +29,7 @@ class Voice:
 
     Attributes:
         name: of the peer.
-        mix: what it is heard in; None for an echo.
+        mix: what it is heard in; None for an echo, `UNKNOWN` where nothing is known. See `Mixes.move`.
         tone_hz: of its tone, None if it has none.
         chirps: whether it is a chirper.
         audible: whether it should be heard: connected, sending, not muted.
@@ -83,17 +85,20 @@ class Mixes:
         self._turn = -1
 
     def join(self, voice: Voice) -> None:
-        """Take a voice.
+        """Take a voice, into the mix that it names."""
+        if voice.mix:
+            self._present(voice.mix).append(voice)
 
-        Raises:
-            MediaError: phase `media`; it would be the second chirper of its mix, and nobody could tell them apart.
-        """
-        if voice.mix is None:
+    def move(self, voice: Voice, mix: str | None) -> None:
+        """Have a voice heard, and hear, in another mix from now on."""
+        if mix == voice.mix:
             return
-        others = self._present(voice.mix)
-        if voice.chirps and any(other.chirps and not other.gone for other in others):
-            raise MediaError(f"there is a chirp in {voice.mix} already, and two cannot be told apart", phase="media")
-        others.append(voice)
+        if voice.mix:
+            self._present(voice.mix).remove(voice)
+        voice.mix = mix
+        # neither side can be judged by what was heard before
+        voice.changed_ns = time.monotonic_ns()
+        self.join(voice)
 
     def heard(self, listener: Voice, worker: int, said: dict[str, Any]) -> Iterator[HeardRecord]:
         """The records of one look by a listener: one for each talker, and for each tone that nobody sends.
@@ -103,6 +108,8 @@ class Mixes:
         """
         from_ns, until_ns = said["from_ns"], said["until_ns"]
         levels = dict(map(tuple, said["tones"]))
+        if listener.mix == UNKNOWN:
+            return
         if listener.mix is None:
             talkers = [listener]
         else:
@@ -111,6 +118,7 @@ class Mixes:
             # it has only just come itself
             return
         known = set()
+        chirpers = sum(talker.chirps for talker in talkers)
         for talker in talkers:
             due = talker.due(from_ns, until_ns)
             if talker.tone_hz is not None:
@@ -120,7 +128,7 @@ class Mixes:
                     yield HeardRecord(
                         until_ns, listener.name, worker, talker.name, due, level is not None, talker.tone_hz, level
                     )
-            elif talker.chirps and due is not None:
+            elif talker.chirps and chirpers == 1 and due is not None:
                 delays = [talker.delay_ms(moment_ns) for moment_ns in said["chirps"]]
                 known_delays = [delay for delay in delays if delay is not None]
                 for delay in known_delays:
@@ -133,10 +141,10 @@ class Mixes:
 
     def tone(self, mix: str | None) -> int:
         """A tone that as few as can be in a mix have; without a mix one of all, by turns."""
-        if mix is None:
+        if not mix:
             self._turn += 1
             return TONES_HZ[self._turn % len(TONES_HZ)]
-        used = [voice.tone_hz for voice in self._present(mix)]
+        used = [voice.tone_hz for voice in self._present(mix) if not voice.gone]
         return min(TONES_HZ, key=used.count)
 
     def _present(self, mix: str) -> list[Voice]:

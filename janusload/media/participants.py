@@ -9,7 +9,7 @@ import gevent.event
 
 from janusload.errors import MediaError, WorkerLost
 from janusload.media.link import WorkerLink
-from janusload.media.mixes import Voice
+from janusload.media.mixes import Mixes, Voice
 from janusload.records import MediaRecord
 
 #: what the engine gives a worker beyond the time that the worker itself has for an answer
@@ -41,10 +41,11 @@ class Participant:
         ended: set once the state is closed or failed.
     """
 
-    def __init__(self, carrier: Carrier, number: int, voice: Voice, making: dict[str, Any]) -> None:
+    def __init__(self, carrier: Carrier, number: int, voice: Voice, making: dict[str, Any], mixes: Mixes) -> None:
         self.name = voice.name
         self.number = number
         self.voice = voice
+        self._mixes = mixes
         self.state = "new"
         self.error: MediaError | None = None
         self.record: MediaRecord | None = None
@@ -71,6 +72,15 @@ class Participant:
     def worker(self) -> int:
         """Number of the worker that carries it."""
         return self._link.number
+
+    @property
+    def mix(self) -> str | None:
+        """What it is mixed into: see `Engine.peer`. To be set by who has it join a room, or change rooms."""
+        return self.voice.mix
+
+    @mix.setter
+    def mix(self, mix: str | None) -> None:
+        self._mixes.move(self.voice, mix)
 
     @property
     def muted(self) -> bool:

@@ -185,7 +185,7 @@ class Worker:
 
     def _heard(self, number: int, heard: Heard) -> None:
         peer = self._peers.get(number)
-        if peer is not None and peer.state is PeerState.CONNECTED:
+        if peer is not None and peer.state is PeerState.CONNECTED and peer.receives:
             self._say(row(number, heard))
 
     def _keep(self, peer: Peer | PlainPeer) -> None:

@@ -130,6 +130,7 @@ def test_what_listeners_heard_is_counted_against_what_was_due(tmp_path: Path) ->
         HeardRecord(ns(2), "a", 0, "b", True, True, 440.0, -25.0),
         HeardRecord(ns(2), "a", 0, "c", True, False, 523.0),
         HeardRecord(ns(2), "a", 0, "d", False, False, 587.0),
+        HeardRecord(ns(2), "a", 0, "f", False, True, 622.0, -30.0),
         HeardRecord(ns(2), "a", 0, "", False, True, 880.0, -30.0),
         *(HeardRecord(ns(t), "a", 0, "e", True, True, delay_ms=100.0 + t) for t in range(3, 8)),
     ]

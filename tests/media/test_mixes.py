@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from janusload.errors import MediaError
 from janusload.media import mixes
 from janusload.media.mixes import Mixes, Voice
 from janusload.media.tones import TONES_HZ
@@ -108,14 +107,32 @@ def test_chirps_have_the_delay_since_the_latest_that_was_spoken(clock: Clock) ->
     assert heard(room, a, 20) == []
 
 
-def test_a_mix_has_one_chirper(clock: Clock) -> None:
-    room, (_, b) = a_mix("silence", "chirp")
-    with pytest.raises(MediaError, match="a chirp in room already") as caught:
-        room.join(Voice("c", "room", "chirp"))
-    assert caught.value.phase == "media"
-    room.join(Voice("d", "other room", "chirp"))
-    b.leave()
-    room.join(Voice("e", "room", "chirp"))
+def test_two_chirpers_cannot_be_told_apart(clock: Clock) -> None:
+    room, (a, b, c) = a_mix("silence", "chirp", "chirp")
+    b.spoke(11 * S)
+    c.spoke(11 * S)
+    assert heard(room, a, 10, chirps=[11.15]) == []
+    # each hears only the other one
+    assert [record.talker for record in heard(room, b, 10, chirps=[11.15])] == ["c"]
+    c.leave()
+    clock.now_s = 20.0
+    assert [record.talker for record in heard(room, a, 20, chirps=[11.15])] == ["b"]
+
+
+def test_a_voice_that_moves_is_heard_elsewhere(clock: Clock) -> None:
+    room, (a, b) = a_mix("speech", "tone:423")
+    other = Voice("z", "other", "silence")
+    room.join(other)
+    room.move(b, "other")
+    room.move(b, "other")
+    assert heard(room, a, 10, (423.0, -25.0))[0].talker == ""
+    assert heard(room, other, 10)[0] == HeardRecord(12 * S, "z", 3, "b", True, False, 423.0)
+    clock.now_s = 20.0
+    room.move(b, None)
+    assert heard(room, b, 21) == []
+    assert [record.talker for record in heard(room, b, 22)] == ["b"]
+    room.move(b, mixes.UNKNOWN)
+    assert heard(room, b, 30, (423.0, -25.0)) == []
 
 
 def test_tones_are_given_out_evenly(clock: Clock) -> None:
