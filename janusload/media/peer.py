@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -23,6 +25,8 @@ from janusload.media.ice import Address, PeerSocket, SocketConnection
 from janusload.media.impairment import Fate
 from janusload.media.pump import Pump
 
+log = logging.getLogger(__name__)
+
 
 class PeerState(StrEnum):
     """Where a peer is; CLOSED and FAILED are final."""
@@ -38,6 +42,13 @@ class SharedCertificate(RTCCertificate):  # type: ignore[misc]  # aiortc is not 
     """The worker's certificate; its OpenSSL context is made once, as making one costs more than a handshake's half."""
 
     _context: Any = None
+    _fingerprints: Any = None
+
+    def getFingerprints(self) -> Any:
+        """Hashed once: a set-up asks four times."""
+        if self._fingerprints is None:
+            self._fingerprints = super().getFingerprints()
+        return self._fingerprints
 
     def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> Any:
         if self._context is None:
@@ -218,14 +229,31 @@ class Peer:
                 await self._dtls.start(remote.dtls)
                 if self._dtls.state != "connected":
                     raise MediaError(self._why_no_dtls(), phase="dtls")
+                self._check_validity()
         except TimeoutError:
             self._fail(MediaError(f"{phase.upper()} was not up within {timeout_s:g} s", phase=phase))
         except MediaError as exc:
             self._fail(exc)
+        except Exception as exc:
+            # whatever aioice, aiortc and OpenSSL raise besides: the far end's doing, and this peer's end alone
+            log.exception("an error of %s that has no name here", phase)
+            self._fail(MediaError(f"{phase.upper()} failed: {type(exc).__name__}", phase=phase))
         else:
             now_ns = time.monotonic_ns()
             self.setup_ms, self.dtls_ms = (now_ns - started_ns) / 1e6, (now_ns - path_ns) / 1e6
             self._lend(remote)
+
+    def _check_validity(self) -> None:
+        """Refuse a certificate that has expired.
+
+        aiortc and browsers look at its fingerprint only; whoever tests a server wants to know before others do.
+
+        Raises:
+            MediaError: phase `dtls`.
+        """
+        ended = self._dtls._ssl.get_peer_certificate(as_cryptography=True).not_valid_after_utc
+        if ended < datetime.now(UTC):
+            raise MediaError(f"the far end's certificate has expired, on {ended:%Y-%m-%d %H:%M} UTC", phase="dtls")
 
     def _why_no_dtls(self) -> str:
         if self._dtls.encrypted:

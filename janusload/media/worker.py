@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import ctypes
 import gc
+import logging
 import os
 import resource
 import signal
@@ -33,6 +34,8 @@ from janusload.media.plain import PlainPeer
 from janusload.media.pump import Pump
 from janusload.media.quality import Lateness
 from janusload.media.telling import Telling
+
+log = logging.getLogger(__name__)
 
 #: how often statistics are sent
 STATISTICS_S = 1.0
@@ -138,6 +141,10 @@ class Worker:
             result = await self._verbs[message["verb"]](message)
         except MediaError as exc:
             self._say({"ask": ask, "phase": exc.phase, "reason": str(exc)})
+        except Exception as exc:
+            # of this one ask alone; whoever asked must not wait for an answer that never comes
+            log.exception("the media worker failed to %s", message.get("verb"))
+            self._say({"ask": ask, "phase": "worker", "reason": f"the media worker failed: {type(exc).__name__}"})
         else:
             if ask is not None:
                 self._say({"ask": ask, "result": result})

@@ -128,6 +128,13 @@ def test_a_peer_that_it_does_not_know_is_told(lasting: Told) -> None:
     assert lasting.ask(verb="close", peer=9)["result"] is None
 
 
+@pytest.mark.parametrize("message", [{"verb": "sing"}, {"verb": "offer", "peer": 3}, {"peer": 3}])
+def test_an_ask_that_makes_no_sense_is_answered_and_survived(lasting: Told, message: dict[str, Any]) -> None:
+    answer = lasting.ask(**message)
+    assert answer["phase"] == "worker" and "KeyError" in answer["reason"]
+    assert "result" in lasting.ask(**offer(4))
+
+
 def test_too_many_open_files_are_told_and_survived(lasting: Told) -> None:
     held = len(os.listdir(f"/proc/{lasting.process.pid}/fd"))
     _, hard = resource.prlimit(lasting.process.pid, resource.RLIMIT_NOFILE)
