@@ -12,6 +12,7 @@ import os
 import platform
 import selectors
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -35,6 +36,7 @@ from janusload.server.find import find
 from janusload.server.log import FileSource, LogWatch, source_of
 from janusload.server.recordings.pressure import PressureWatch, disk_speed
 from janusload.server.recordings.storage import StorageWatch, account
+from janusload.server.remote import AgentWatch
 from janusload.server.watch import LocalWatch
 from janusload.summary import Summary
 from janusload.watching import Watch, Watcher, WatchOptions
@@ -65,6 +67,7 @@ class RunOptions:
         command: as it was typed, for the report.
         janus_process: the server's process, where it runs on this machine and is not the lab's: see `server/find`.
         janus_log: its log: a file or named pipe, or `journal:UNIT`.
+        agent: address of the `janusload agent` beside the server.
         backtrace: whether evidence of a stall may hold backtraces, for which the server is stopped for a moment.
     """
 
@@ -85,6 +88,7 @@ class RunOptions:
     command: str = ""
     janus_process: str | None = None
     janus_log: str | None = None
+    agent: str | None = None
     backtrace: bool = True
 
 
@@ -195,7 +199,9 @@ class _LoadProcess:
         self._folder = folder
         self._asked_to_end: float | None = None
         self._failure: str | None = None
-        environment = {key: value for key, value in os.environ.items() if key != "JANUS_API_SECRET"}
+        environment = {
+            key: value for key, value in os.environ.items() if key not in ("JANUS_API_SECRET", "JANUSLOAD_AGENT_TOKEN")
+        }
         if api_secret is not None:
             environment["JANUS_API_SECRET"] = api_secret
         self._reading, writing = os.pipe()
@@ -340,6 +346,10 @@ def _watcher(
     secrets = [each for each in (secret, lab.admin_secret if lab is not None else None) if each]
     if lab is not None:
         watch = LocalWatch(lambda: lab.pid, LogWatch(FileSource(lab.log_path, from_start=True)), lab.recordings)
+    elif options.agent is not None:
+        token = os.environ.get("JANUSLOAD_AGENT_TOKEN", "")
+        secrets.append(token)
+        watch = AgentWatch(options.agent, token, tls=_agent_tls(options), allow_public=options.allow_public)
     elif options.janus_process is not None or options.janus_log is not None:
         pid = None if options.janus_process is None else find(options.janus_process)
         log = None if options.janus_log is None else LogWatch(source_of(options.janus_log))
@@ -355,6 +365,14 @@ def _watcher(
         StorageWatch(recordings).sample if recordings is not None else None,
         pressure.look,
     )
+
+
+def _agent_tls(options: RunOptions) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=options.ca)
+    if options.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _leaks(lab: Lab | None, load: _LoadProcess, folder: RunFolder) -> dict[str, int]:

@@ -26,6 +26,8 @@ _KEPT_S = 30.0
 WORKING = (FailureKind.OVERLOAD,)
 _TRANSIENT_S = 2.0
 _STARVED_S = 5.0
+#: answers that were on their way when the process was looked at
+_AFTER_ALL_NS = 500_000_000
 #: of kinds that grow into each other, the lesser ones
 _RANK = {FailureKind.OVERLOAD: 0, FailureKind.CPU_STARVED: 0, FailureKind.PLUGIN_STUCK: 1, FailureKind.CORE_STUCK: 2}
 
@@ -56,6 +58,7 @@ class StallWatch:
 
     Attributes:
         stall: the one that lasts; None while there is none.
+        contradiction: whether the process is said to be gone or stopped although Janus answers.
         suspicious: whether something is overdue, so that a look now is worth its cost.
     """
 
@@ -63,6 +66,7 @@ class StallWatch:
         self.stall: Stall | None = None
         self.loaded = False
         self.signal: int | None = None
+        self.contradiction = False
         self._rungs: dict[Rung, _RungState] = {}
         self._readings: deque[ServerRecord] = deque(maxlen=64)
         self._threads: deque[list[ThreadRecord]] = deque(maxlen=64)
@@ -99,6 +103,8 @@ class StallWatch:
         since_ns = min((self._rungs[rung].overdue[0] for rung in silent), default=now_ns)
         window = self._window(silent, since_ns, now_ns)
         finding = judge(window)
+        if finding is not None and self._contradicted(finding, window):
+            finding = None
         if finding is not None and not self._sure(finding, window, since_ns, now_ns):
             finding = None
         if finding is None:
@@ -115,6 +121,16 @@ class StallWatch:
         if self.stall is not None and self.stall.finding.kind is finding.kind:
             return self.stall
         return Stall(finding, begun_ns, now_ns)
+
+    def _contradicted(self, finding: Finding, window: Window) -> bool:
+        """Whether Janus answered after it was seen gone or stopped: then another process was looked at, or a lie."""
+        reading = window.readings[-1] if window.readings else None
+        if reading is None or reading.state not in ("", "T") or finding.kind is FailureKind.UNREACHABLE:
+            return False
+        answers = [state.answered_ns for rung, state in self._rungs.items() if rung in API_RUNGS and state.answered_ns]
+        first = next(each.t_ns for each in window.readings if each.state == reading.state)
+        self.contradiction = bool(answers) and max(answers) > first + _AFTER_ALL_NS
+        return self.contradiction
 
     def _lesser(self, finding: Finding) -> bool:
         """Whether it is only a part of the stall that lasts: rungs do not all come back at once."""

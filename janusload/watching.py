@@ -98,6 +98,7 @@ class Watcher:
         self._looked_s = 0.0
         self._blind_until_s = 0.0
         self._exit_status: int | None = None
+        self._told_contradiction = False
         self._ladder: deque[tuple[float, str, str]] = deque(maxlen=3000)
         self._readings: deque[ServerRecord] = deque(maxlen=180)
         self._gathering: list[threading.Thread] = []
@@ -174,6 +175,11 @@ class Watcher:
             return  # the server is about to be told to stop, or a debugger of ours looks at it
         now_ns = time.monotonic_ns()
         before, now = self._stalls.stall, self._stalls.judge(now_ns)
+        if self._stalls.contradiction and not self._told_contradiction:
+            self._told_contradiction = True
+            words = "the process is said to be gone or stopped, but Janus answers: what is seen of it is not believed"
+            self._writer.write(MarkerRecord(now_ns, MarkerKind.NOTE, label=words))
+            self._say(words[0].upper() + words[1:] + ".")
         if now is before:
             return
         self._stalls.stall = now

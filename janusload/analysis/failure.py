@@ -141,6 +141,8 @@ def _of_process(seen: Evidence, until_ns: float) -> _Finding | None:
     moments = watched["t_ns"].to_numpy(np.int64)
     if len(states) > 1 and states[-1] == "" and (states != "").any():
         gone_ns = moments[np.flatnonzero(states != "")[-1] + 1]
+        if _answered_after(seen.probe, gone_ns):
+            return None  # another process was looked at, or an agent lied
         signal = -seen.exit_status if seen.exit_status is not None and seen.exit_status < 0 else None
         span_ns = (gone_ns - _BEFORE_THE_END_NS, until_ns)
         how = judge(window_of(seen.server, seen.thread, seen.log, span_ns, signal=signal))
@@ -154,6 +156,12 @@ def _of_process(seen: Evidence, until_ns: float) -> _Finding | None:
         lasted_s = (after[0] - moments[stopped[0]]) / 1e9 if len(after) else None
         return _Finding(FailureKind.PROCESS_FROZEN, rule, since_ns=moments[stopped[0]], lasted_s=lasted_s)
     return None
+
+
+def _answered_after(probe: pd.DataFrame, moment_ns: int) -> bool:
+    """Whether a question asked a second after that, or later, was answered."""
+    asked = probe[(probe["due_ns"] > moment_ns + 1_000_000_000) & (probe["rung"] != Rung.TCP)]
+    return bool(asked["ok"].any())
 
 
 def _was_named(marker: pd.DataFrame, until_ns: float) -> _Finding | None:

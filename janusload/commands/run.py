@@ -59,6 +59,7 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         help="the process of the Janus of --host, if it runs on this machine: pid, unit, container id or name",
     )
     run.add_argument("--janus-log", metavar="FILE", help="its log, if it is on this machine: a file, or journal:UNIT")
+    run.add_argument("--agent", metavar="URL", help="the `janusload agent` that runs beside the Janus of --host")
     run.add_argument(
         "--no-backtrace",
         action="store_true",
@@ -108,8 +109,12 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         raise UsageError(f"{options.scenario} names no [lab]: say --host URL, or --lab for a private Janus")
     if options.recordings is not None and not options.recordings.is_dir():
         raise UsageError(f"--recordings {options.recordings}: there is no such folder")
-    if options.host is None and (options.janus_process or options.janus_log):
-        raise UsageError("--janus-process and --janus-log go with --host: the lab's Janus is watched anyway")
+    if options.host is None and (options.janus_process or options.janus_log or options.agent):
+        raise UsageError("--janus-process, --janus-log and --agent go with --host: the lab's Janus is watched anyway")
+    if options.agent and (options.janus_process or options.janus_log):
+        raise UsageError("--agent sees the process and the log: leave out --janus-process and --janus-log")
+    if options.agent and not os.environ.get("JANUSLOAD_AGENT_TOKEN"):
+        raise UsageError("--agent needs the agent's token in the environment: JANUSLOAD_AGENT_TOKEN")
     if options.janus is not None and options.host is not None:
         raise UsageError("--janus chooses the lab's Janus: it does not go with --host")
     if options.host is not None and (options.fault or options.recordings_disk):
@@ -136,6 +141,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         command=shlex.join(["janusload", *sys.argv[1:]]),
         janus_process=options.janus_process,
         janus_log=options.janus_log,
+        agent=options.agent,
         backtrace=not options.no_backtrace,
     )
     view = _View(console, plan.name)

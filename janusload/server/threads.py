@@ -51,14 +51,22 @@ class Thread(NamedTuple):
 
 
 class ThreadTable(NamedTuple):
-    """All threads at a moment; `blind` if what they wait for could not be seen."""
+    """All threads at a moment.
+
+    Attributes:
+        blind: whether what they wait for could not be seen.
+        groups: in place of `threads`, where an agent told of groups only.
+    """
 
     t_ns: int
     threads: list[Thread]
     blind: bool
+    groups: list[ThreadRecord] | None = None
 
     def records(self) -> list[ThreadRecord]:
         """One record for each group of threads that are alike."""
+        if self.groups is not None:
+            return self.groups
         groups = Counter((thread.kind, thread.state, thread.waits_for) for thread in self.threads)
         return [
             ThreadRecord(self.t_ns, kind, state, waits, count) for (kind, state, waits), count in sorted(groups.items())

@@ -1,0 +1,121 @@
+"""What an agent sends: looks at a server as JSON lines, and how they are read back without believing them blindly."""
+
+from __future__ import annotations
+
+import json
+import math
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+from janusload.log_categories import LogCategory
+from janusload.records import LogRecord, ServerRecord, ThreadRecord
+from janusload.server.log_lines import visible
+from janusload.server.process import Observation
+from janusload.server.threads import ThreadTable
+from janusload.server.watch import Look
+
+VERSION = 1
+
+#: a line is never longer than this
+LONGEST_BYTES = 1 << 20
+_MOST_GROUPS = 2000
+_MOST_NOTES = 50
+_STATES = frozenset("RSDTtZXxKWPI")
+_LARGEST = 1 << 60
+
+_SERVER_TYPES = {
+    name: next((each for each in get_args(hint) if each is not NoneType), hint)
+    for name, hint in get_type_hints(ServerRecord).items()
+}
+
+
+class Nonsense(ValueError):
+    """The line makes no sense; its text says what is wrong with it."""
+
+
+def encode(number: int, look: Look) -> str:
+    """One line, without its end."""
+    seen = look.seen
+    message: dict[str, Any] = {"number": number, "log": {each.category: each.lines for each in look.log}}
+    if seen is not None:
+        message["server"] = {key: value for key, value in seen.server._asdict().items() if value is not None}
+        if seen.threads is not None:
+            message["threads"] = [list(each)[1:] for each in seen.threads.records()]
+    if look.notes:
+        message["notes"] = look.notes
+    return json.dumps(message, separators=(",", ":"))
+
+
+def decode(line: bytes, now_ns: int) -> Look:
+    """Read a line; its moment becomes `now_ns`, for the clock over there is another one.
+
+    Raises:
+        Nonsense: it is not what an agent may send.
+    """
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        raise Nonsense("not JSON") from None
+    if not isinstance(message, dict):
+        raise Nonsense("not an object")
+    server = message.get("server")
+    seen = None
+    if server is not None:
+        groups = _threads(message.get("threads"), now_ns)
+        table = None if groups is None else ThreadTable(now_ns, [], False, groups)
+        seen = Observation(_server(server, now_ns), table)
+    return Look(seen, _log(message.get("log"), now_ns), _notes(message.get("notes")))
+
+
+def _server(facts: Any, now_ns: int) -> ServerRecord:
+    if not isinstance(facts, dict):
+        raise Nonsense("`server` is no object")
+    state = facts.get("state")
+    if not isinstance(state, str) or (state and state not in _STATES):
+        raise Nonsense("`state` is no state of a process")
+    known: dict[str, Any] = dict.fromkeys(ServerRecord._fields)
+    for name, value in facts.items():
+        kind = _SERVER_TYPES.get(name)
+        if kind is None or name in ("t_ns", "state"):
+            continue  # of a newer version
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise Nonsense(f"`{name}` is no number")
+        if not 0 <= value < _LARGEST or (name == "throttled_share" and value > 1):
+            raise Nonsense(f"`{name}` cannot be {value:g}")
+        known[name] = int(value) if kind is int else float(value)
+    return ServerRecord(**{**known, "t_ns": now_ns, "state": state})
+
+
+def _threads(groups: Any, now_ns: int) -> list[ThreadRecord] | None:
+    if groups is None:
+        return None
+    if not isinstance(groups, list) or len(groups) > _MOST_GROUPS:
+        raise Nonsense("`threads` is no list of groups")
+    found = []
+    for group in groups:
+        match group:
+            case [str(kind), str(state), str(waits), int(count)] if state in _STATES and 0 < count < 1_000_000:
+                found.append(ThreadRecord(now_ns, visible(kind)[:32], state, visible(waits)[:160], count))
+            case _:
+                raise Nonsense("`threads` has a group that is none")
+    return found
+
+
+def _log(counts: Any, now_ns: int) -> list[LogRecord]:
+    if not isinstance(counts, dict):
+        raise Nonsense("`log` is no object")
+    records = []
+    for category, lines in counts.items():
+        if isinstance(lines, bool) or not isinstance(lines, int) or not 0 <= lines < 1_000_000_000:
+            raise Nonsense("`log` has a count that is none")
+        known = category if category in set(LogCategory) else LogCategory.OTHER
+        records.append(LogRecord(now_ns, known, lines))
+    return records
+
+
+def _notes(notes: Any) -> list[str]:
+    if notes is None:
+        return []
+    if not isinstance(notes, list) or len(notes) > _MOST_NOTES or not all(isinstance(each, str) for each in notes):
+        raise Nonsense("`notes` is no list of texts")
+    return [visible(each)[:300] for each in notes]
