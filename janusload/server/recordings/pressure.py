@@ -87,13 +87,14 @@ class PressureWatch:
         if self._warned or seconds < _LEAST_S:
             return None
         written = max(0, now.written - first.written) / seconds
-        drained = written - (now.waiting - first.waiting) / seconds
         if not self._measured and now.writeback and first.writeback:
-            self._disk = max(0.0, drained)
+            self._disk = max(0.0, written - (now.waiting - first.waiting) / seconds)
         if self._disk is None or written <= self._disk * 1.1:
             return None
+        # the kernel begins to write only when the limit or 30 s are reached: until then pages wait as fast as they come
+        growth = max((now.waiting - first.waiting) / seconds, written - self._disk)
         firm = (server.cgroup_anon_bytes or 0) + (server.cgroup_sock_bytes or 0)
-        left_s = max(0.0, limit - firm - now.waiting) / (written - self._disk)
+        left_s = max(0.0, limit - firm - now.waiting) / growth
         if left_s > _HORIZON_S:
             return None
         self._warned = True
