@@ -15,6 +15,7 @@ import gevent
 from janusload.errors import ConnectFailed
 from janusload.janus.connection import Connection
 from janusload.janus.protocol import Transaction, created_id
+from janusload.load.alarm import Alarm
 from janusload.load.health import Health
 from janusload.pacing import Schedule
 from janusload.records import Outcome
@@ -57,6 +58,7 @@ class Arrivals:
         self._of = of
         self._pool: list[Connection] = [connect(number) for number in range(size)]
         self._sent = 0
+        self._alarm = Alarm()
         self._keeper: gevent.Greenlet | None = None
         self._unwanted: deque[tuple[Connection, int]] = deque()
         self._sweeper: gevent.Greenlet | None = None
@@ -79,6 +81,7 @@ class Arrivals:
             self._keeper.kill()
         for connection in self._pool:
             connection.close()
+        self._alarm.close()
 
     def run(self, schedule: Schedule, started_ns: int) -> int:
         """Send every arrival of a schedule that is this worker's; returns how many that were.
@@ -89,9 +92,8 @@ class Arrivals:
         sent = 0
         for arrival in schedule.arrivals(self._worker, self._of):
             due_ns = started_ns + round(arrival.due_s * 1e9)
-            wait_s = (due_ns - time.monotonic_ns()) / 1e9
-            if wait_s > 0:
-                gevent.sleep(wait_s)
+            if due_ns > time.monotonic_ns():
+                self._alarm.wait_until(due_ns)
             elif sent % _BREATHE_EVERY == 0:
                 gevent.sleep(0)
             self._health.left_late_by((time.monotonic_ns() - due_ns) / 1e9)
