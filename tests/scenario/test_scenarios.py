@@ -58,6 +58,8 @@ SHORT: dict[str, list[str]] = {
         'users.3.stay="1 s"',
         'users.4.stay="1 s"',
     ],
+    # a look takes two seconds, and they are four apart
+    "hearing": ["users.0.count=2", 'users.0.mute_every="60 s"', *_STEPS, 'shape.shortest="12 s"'],
     "nightly": ['shape.from="10/s"', 'shape.at_most="30/s"', "users.0.count=1", *_STEPS],
 }
 
@@ -151,3 +153,15 @@ def test_nothing_is_left_on_the_server(runs: dict[str, Running], lab: Lab) -> No
     while lab.sessions() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert lab.sessions() == 0
+
+
+@pytest.mark.lab
+def test_who_listens_hears_the_others_and_how_late(runs: dict[str, Running]) -> None:
+    heard = read_frames(runs["hearing"].folder)["heard"]
+    assert set(heard["talker"]) <= {"talker-1", "talker-2", "clock-1"} - set(heard["peer"])
+    assert len(set(heard["talker"])) == 2
+    assert heard["expected"].all() and heard["heard"].mean() > 0.5
+    delays_ms = heard["delay_ms"].dropna()
+    assert heard["level_dbov"].dropna().between(-35, -20).all()
+    # six packets wait in the AudioBridge's queue
+    assert delays_ms.between(60, 1000).all() and ("clock-1" in set(heard["peer"]) or len(delays_ms))
