@@ -7,7 +7,7 @@ of its own binds its default port on all addresses, so websockets and http alway
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 WEBSOCKET_PORT = 8188
@@ -39,6 +39,7 @@ class Settings:
         rtp_ports: first and last UDP port for media.
         session_timeout_s: Janus's session_timeout; 0 is never.
         plugins_left_out: file names of the plugins that are not loaded.
+        janus: what is to be in janus.jcfg besides, or otherwise: section -> name -> value.
     """
 
     folder: Path
@@ -47,10 +48,10 @@ class Settings:
     address: str
     admin_secret: str
     api_secret: str | None
-    token_auth: bool
     rtp_ports: tuple[int, int]
     session_timeout_s: int
     plugins_left_out: tuple[str, ...]
+    janus: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
 
 
 def render(settings: Settings) -> dict[str, str]:
@@ -78,8 +79,6 @@ def render(settings: Settings) -> dict[str, str]:
     }
     if settings.api_secret is not None:
         general["api_secret"] = settings.api_secret
-    if settings.token_auth:
-        general["token_auth"] = True
     first, last = settings.rtp_ports
     janus: dict[str, Value] = {
         "general": general,
@@ -128,7 +127,7 @@ def render(settings: Settings) -> dict[str, str]:
         },
     }
     return {
-        "janus.jcfg": libconfig(janus),
+        "janus.jcfg": libconfig(_with(janus, settings.janus)),
         "janus.transport.websockets.jcfg": libconfig(websockets),
         "janus.transport.http.jcfg": libconfig(http),
         # local_ip: where plain RTP is taken; without it, 127.0.0.1 for want of a default route
@@ -138,6 +137,15 @@ def render(settings: Settings) -> dict[str, str]:
         "janus.plugin.nosip.jcfg": libconfig({"general": {"local_ip": settings.address}}),
         "janus.plugin.recordplay.jcfg": libconfig({"general": {"path": str(settings.recordings)}}),
     }
+
+
+def _with(settings: Mapping[str, Value], others: Mapping[str, Mapping[str, Value]]) -> dict[str, Value]:
+    sections = dict(settings)
+    for name, values in others.items():
+        section = sections.get(name, {})
+        assert isinstance(section, Mapping)
+        sections[name] = {**section, **values}
+    return sections
 
 
 def libconfig(settings: Mapping[str, Value]) -> str:

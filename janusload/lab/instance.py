@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from janusload.lab.config import (
     PLUGINS_LEFT_OUT,
     WEBSOCKET_PORT,
     Settings,
+    Value,
     render,
 )
 from janusload.lab.disk import Disk
@@ -47,12 +49,11 @@ class LabOptions:
         janus: version as in `1.4.1`, program name, or path.
         session_timeout_s: after how much silence Janus drops a session; 0 is never.
         api_secret: whether clients need an API secret (a random one; see `Lab.api_secret`).
-        token_auth: whether clients need a token, stored with the Admin API's `add_token`; or the API secret, if there
-            is one.
         rtp_ports: first and last UDP port for media; one port per PeerConnection.
         open_files: RLIMIT_NOFILE of Janus; None to inherit.
         recordings_disk_bytes: size of a disk of its own for the recordings; None for none.
         plugins_left_out: file names of plugins not to load, besides those that no lab loads.
+        settings: what is to be in janus.jcfg besides, or otherwise, as in {"general": {"reclaim_session_timeout": 10}}.
     """
 
     cpu_percent: float | None = None
@@ -60,11 +61,11 @@ class LabOptions:
     janus: str = "janus"
     session_timeout_s: int = 60
     api_secret: bool = False
-    token_auth: bool = False
     rtp_ports: tuple[int, int] = (23000, 23999)
     open_files: int | None = None
     recordings_disk_bytes: int | None = None
     plugins_left_out: tuple[str, ...] = ()
+    settings: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
 
 
 class Lab:
@@ -218,7 +219,9 @@ class Lab:
             "rtp_ports": list(self.options.rtp_ports),
             "session_timeout_s": self.options.session_timeout_s,
             "api_secret": self.options.api_secret,
-            "token_auth": self.options.token_auth,
+            "janus_settings": sorted(
+                f"{section}.{name}" for section in self.options.settings for name in self.options.settings[section]
+            ),
             "plugins": sorted(self._info.get("plugins", {})),
             "plugins_left_out": [*PLUGINS_LEFT_OUT, *self.options.plugins_left_out],
         }
@@ -251,7 +254,7 @@ class Lab:
             address=str(network.address),
             admin_secret=self._admin_secret,
             api_secret=self._api_secret,
-            token_auth=options.token_auth,
+            janus=options.settings,
             rtp_ports=options.rtp_ports,
             session_timeout_s=options.session_timeout_s,
             plugins_left_out=(*PLUGINS_LEFT_OUT, *options.plugins_left_out),

@@ -132,7 +132,7 @@ def test_over_a_websocket_requests_are_observed_under_a_name_of_their_own(lab: L
 
 @pytest.mark.parametrize("janus", ["janus", "1.4.1"])
 def test_stored_tokens(tmp_path: Path, janus: str) -> None:
-    with Lab(LabOptions(janus=janus, token_auth=True), tmp_path / "log") as lab:
+    with Lab(LabOptions(janus=janus, settings={"general": {"token_auth": True}}), tmp_path / "log") as lab:
         admin = HttpAdmin(lab.admin_url, lab.admin_secret)
         assert admin.list_tokens() == ()
         echo, bridge = EchoTest.package, AudioBridge.package

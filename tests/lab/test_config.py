@@ -15,7 +15,6 @@ SETTINGS = Settings(
     address="198.18.4.2",
     admin_secret="adm",
     api_secret=None,
-    token_auth=False,
     rtp_ports=(23000, 23003),
     session_timeout_s=20,
     plugins_left_out=("libjanus_sip.so", "libjanus_lua.so"),
@@ -53,6 +52,9 @@ def test_options_reach_the_files() -> None:
     assert "session_timeout = 20" in janus
     assert 'disable = "libjanus_sip.so,libjanus_lua.so"' in janus
     assert "api_secret" not in janus
-    assert "token_auth" not in janus
-    assert "token_auth = true" in render(replace(SETTINGS, token_auth=True))["janus.jcfg"]
+    others = render(replace(SETTINGS, janus={"general": {"session_timeout": 3, "token_auth": True}, "own": {"n": 1}}))
+    assert "session_timeout = 3\n" in others["janus.jcfg"]
+    assert "session_timeout = 20" not in others["janus.jcfg"]
+    assert "token_auth = true" in others["janus.jcfg"]
+    assert "own: {\n\tn = 1\n}" in others["janus.jcfg"]
     assert 'api_secret = "s3"' in render(replace(SETTINGS, api_secret="s3"))["janus.jcfg"]
