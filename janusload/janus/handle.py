@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gevent.event
 
-from janusload.errors import JanusError
+from janusload.errors import ConnectionLost, JanusError
 from janusload.janus.events import Hangup, Listeners, Notification, WebrtcUp
 from janusload.janus.protocol import Transaction, plugin_data
 
@@ -111,7 +111,9 @@ class Handle(Listeners):
     def detach(self, timeout_s: float | None = None) -> None:
         """Detach the handle. Raises CoreError 459 if it is gone already."""
         self._request("detach", timeout_s=timeout_s)
-        self.session.handles.pop(self.id, None)
+        # `detached` may have come before the answer; if it comes after it, nobody listens any more
+        if self.session.handles.pop(self.id, None) is not None:
+            self.lost(ConnectionLost("this side detached the handle"))
 
     def take(self, notification: Notification) -> None:
         """Called by the session with every notification that names this handle, before its listeners are."""
