@@ -85,6 +85,9 @@ class RunOptions:
     recordings_disk_bytes: int | None = None
     changes: tuple[str, ...] = ()
     run_time_s: float | None = None
+    processes: int = 0
+    workers: int = 0
+    bind: str = ""
     command: str = ""
     janus_process: str | None = None
     janus_log: str | None = None
@@ -121,6 +124,8 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
         SurroundingsError: something is missing that the run needs.
     """
     plan, text = scenario.load(options.scenario, options.changes)
+    if options.processes + options.workers and any(limit.abort for limit in plan.limits):
+        raise UsageError("limits with `abort` are judged by one process: they do not go with --processes or --master")
     if options.url is not None and "@" in options.url:
         raise UsageError("put no user or password into the address: it would show in the process list and the report")
     folder = RunFolder.create(options.out, replace=options.replace)
@@ -440,6 +445,7 @@ def _write_first_meta(folder: RunFolder, options: RunOptions, plan: Scenario, te
         scenario={"name": plan.name, "asks": plan.asks, "text": text, "changes": list(options.changes)},
         limits=[limit.text for limit in plan.limits],
         run_time_s=options.run_time_s,
+        fleet={"workers": options.processes + options.workers, "local": options.processes, "bind": options.bind},
         seed=plan.seed,
         versions=_versions(),
         host={

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from janusload.analysis.plan import part
 from janusload.analysis.streams import read_stream_file
 from janusload.records import KINDS
 from janusload.run_folder import RunFolder, arrow_schema
@@ -52,8 +53,31 @@ def read_frames(folder: RunFolder) -> Frames:
         if kind == "request" and frames["late"].empty:
             left_out.add("attempt")  # only wanted to find the attempt of a late answer
         frames[kind] = _read_kind(folder.records, kind, left_out, unread)
+    offsets = _clock_offsets(folder)
+    for frame in frames.values() if offsets else ():
+        _to_one_clock(frame, offsets)
     frames["request"] = _with_late_answers(frames["request"], frames["late"])
     return Frames(frames, unread)
+
+
+def _clock_offsets(folder: RunFolder) -> dict[str, int]:
+    """Writer -> its clock minus the master's, of those that ran on other machines (ns, as measured by the master)."""
+    fleet = part(folder.read_meta(), "fleet") if (folder.path / "meta.json").is_file() else {}
+    found = {worker.get("process"): worker.get("clock_offset_ns") for worker in fleet.get("took_part") or []}
+    return {
+        name: offset for name, offset in found.items() if isinstance(name, str) and isinstance(offset, int) and offset
+    }
+
+
+def _to_one_clock(frame: pd.DataFrame, offsets: dict[str, int]) -> None:
+    """Moments of other machines as the master's clock had them."""
+    of_category = np.array([offsets.get(name, 0) for name in frame["writer"].cat.categories] + [0], np.int64)
+    shift = of_category[frame["writer"].cat.codes.to_numpy()]
+    if not shift.any():
+        return
+    for column in frame.columns:
+        if column.endswith("_ns"):
+            frame[column] = frame[column] - shift
 
 
 def _read_kind(records: Path, kind: str, left_out: set[str], unread: dict[str, int]) -> pd.DataFrame:

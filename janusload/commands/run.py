@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="run a scenario and write its report")
-    run.add_argument("scenario", type=Path, metavar="SCENARIO", help="a scenario file (TOML)")
+    run.add_argument("scenario", type=Path, nargs="?", metavar="SCENARIO", help="a scenario file (TOML)")
     where = run.add_mutually_exclusive_group()
     where.add_argument("--host", metavar="URL", help="the Janus to load, as ws://HOST:PORT or wss://HOST:PORT")
     where.add_argument("--lab", action="store_true", help="a private Janus on this machine (needs root)")
@@ -76,7 +76,26 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         "--recordings-disk", metavar="SIZE", help="give the lab's recordings a disk of their own, as '64 MB'"
     )
     add_set(run)
+    many = run.add_argument_group("past one core and past one machine")
+    many.add_argument(
+        "--processes", type=_count, default=0, metavar="N", help="let N processes of this machine make the load"
+    )
+    many.add_argument(
+        "--master",
+        metavar="HOST:PORT",
+        help="wait here for workers of other machines (an address of a private network: workers are not authenticated)",
+    )
+    many.add_argument("--workers", type=_count, default=0, metavar="N", help="how many of them are to come")
+    many.add_argument(
+        "--worker", metavar="HOST:PORT", help="be one of them, for the master at this address; needs no scenario"
+    )
     run.set_defaults(command=_run)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count from 1 to 1000")
+    return int(text)
 
 
 def _duration(text: str) -> float:
@@ -102,6 +121,14 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     from janusload.lab import privilege
     from janusload.lab.faults.plan import planned
 
+    if options.worker is not None:
+        return _be_worker(options)
+    if options.scenario is None:
+        raise UsageError("name a scenario file, as in scenarios/smoke.toml")
+    if bool(options.master) != bool(options.workers):
+        raise UsageError("--master HOST:PORT and --workers N belong together: where they come, and how many")
+    if options.workers and options.host is None and options.lab:
+        raise UsageError("other machines cannot reach a private lab: name a Janus with --host")
     plan, _ = scenario.load(options.scenario, options.set)
     if options.host is None and not options.lab and plan.server is not None:
         options.host = plan.server.url
@@ -138,6 +165,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         recordings_disk_bytes=None if options.recordings_disk is None else _size(options.recordings_disk),
         changes=tuple(options.set),
         run_time_s=options.run_time,
+        processes=options.processes,
+        workers=options.workers,
+        bind=options.master or "",
         command=shlex.join(["janusload", *sys.argv[1:]]),
         janus_process=options.janus_process,
         janus_log=options.janus_log,
@@ -148,6 +178,15 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     with view:
         summary = run.run(wanted, api_secret=os.environ.get("JANUS_API_SECRET"), tell=view.tell, say=view.say)
     return show(summary, wanted.out.absolute(), console)
+
+
+def _be_worker(options: argparse.Namespace) -> int:
+    """Become a worker: another program of this package, since Locust must be imported before all else."""
+    host, _, port = options.worker.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError("--worker takes the master's address, as 10.0.0.5:5557")
+    command = [sys.executable, "-m", "janusload.load.worker", options.worker]
+    os.execv(sys.executable, command + (["--allow-public"] if options.allow_public else []))
 
 
 class _View:

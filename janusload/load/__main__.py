@@ -16,38 +16,45 @@ import json
 import os
 import random
 import signal
-import ssl
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import gevent
 import gevent.event
+from locust.env import Environment
 
 from janusload import scenario as scenarios
 from janusload.errors import JanusloadError, UsageError
-from janusload.janus import tls
-from janusload.janus.wire_log import WireLog, of_process
 from janusload.load.arrivals import Arrivals
-from janusload.load.conductor import Conductor
+from janusload.load.assembly import (
+    facts_of,
+    hear_share,
+    make_arrivals,
+    make_ladder,
+    make_recorder,
+    media_workers,
+    tls_of,
+    wire_log,
+)
+from janusload.load.conductor import FLEET_LEAD_S, LEAD_S, Conductor
 from janusload.load.crowd import Crowd
-from janusload.load.echo import EchoPeer
 from janusload.load.environment import make_environment, quiet_locust
+from janusload.load.fleet import Fleet
 from janusload.load.health import Health
 from janusload.load.limit_watch import LimitWatch
-from janusload.load.player import Player
-from janusload.load.probes import PEER, Ladder, Notice
+from janusload.load.player import Order, Player
+from janusload.load.probes import PEER
 from janusload.load.progress import Progress
-from janusload.load.recorder import Recorder
 from janusload.load.rooms import rooms
 from janusload.load.stage import Announce, Stage, Target
 from janusload.media.engine import Engine
 from janusload.records import MediaRecord, PeerEventRecord, ProbeRecord, Record, Source
 from janusload.run_folder import RunFolder
 from janusload.scenario import Scenario
-from janusload.scenario.model import Stream
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -84,26 +91,25 @@ def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> 
         meta["target"]["url"],
         os.environ.pop("JANUS_API_SECRET", None) or None,
         allow_public=meta["target"]["allow_public"],
-        tls=_tls(meta["target"]),
-        wire_log=_wire_log(meta["target"], process="load"),
+        tls=tls_of(meta["target"]),
+        wire_log=wire_log(meta["target"], process="load"),
     )
-    recorder = Recorder(
-        folder.writer("load"), request=scenario.stream.request if scenario.stream is not None else "janus.create"
-    )
+    recorder = make_recorder(scenario, folder.writer("load"))
 
     def of_users(record: Record) -> None:
         if not (isinstance(record, MediaRecord | PeerEventRecord) and record.peer == PEER):
             recorder.write(record)  # the ladder's own peer is no participant
 
+    crew = Crew.of(meta.get("fleet"))
     engine = Engine(
-        workers=_media_workers(scenario),
+        workers=1 if crew.distributed else media_workers(scenario),
         on_record=of_users,
         public_targets=target.allow_public,
-        hear_share=_hear_share(scenario),
+        hear_share=hear_share(scenario),
     )
     stage = Stage(target, recorder, engine, seed=scenario.seed)
     try:
-        return _perform(scenario, folder, stage, announce, stop, meta.get("run_time_s"))
+        return _Run(scenario, folder, stage, announce, stop, crew, meta).carry_through()
     finally:
         engine.stop()
         recorder.close()
@@ -111,68 +117,155 @@ def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> 
             target.wire_log.close()
 
 
-def _perform(
-    scenario: Scenario,
-    folder: RunFolder,
-    stage: Stage,
-    announce: Announce,
-    stop: gevent.event.Event,
-    run_time_s: float | None,
-) -> str:
-    recorder = stage.recorder
-    info = stage.check_server([f"janus.plugin.{plugin}" for plugin in sorted(scenario.plugins)])
-    announce({"type": "begun"})
-    folder.write_meta(server=_facts_of(info), clock={"monotonic_ns": time.monotonic_ns(), "utc": _utc()})
-    recorder.start()
-    if any(group.has_audio for group in scenario.users):
-        stage.engine.start()
-        folder.write_meta(media_pids=stage.engine.pids, media_ticks=stage.engine.ticks)
-    random.seed(scenario.seed)
-    environment = make_environment(stage, scenario.users)
-    arrivals: Arrivals | None = None
-    conductor: Conductor
+class Crew(NamedTuple):
+    """Who makes the load: this process alone, or so many workers, some of which this machine starts itself.
 
-    def gauges() -> tuple[int, int]:
-        return (arrivals.in_flight if arrivals is not None else 0), stage.participants
+    Attributes:
+        bind: where the master listens for workers of other machines, as `host:port`; empty for loopback only.
+    """
 
-    def probed(record: ProbeRecord) -> None:
-        recorder.write(record)
-        conductor.probed(record)
+    workers: int = 0
+    local: int = 0
+    bind: str = ""
 
-    health = Health(recorder.write, gauges)
-    known = info.get("plugins")
-    ladder = make_ladder(
-        scenario,
-        stage,
-        probed,
-        plugins=frozenset(known) if isinstance(known, dict) else frozenset(),
-        notice=lambda notice: announce({"type": "rung", **notice._asdict()}),
-    )
-    if scenario.stream is not None:
-        arrivals = make_arrivals(scenario.stream, stage, health)
-    player = Player(stage, arrivals)
-    watch = LimitWatch(
-        scenario.limits, recorder.request, Source.ARRIVALS if scenario.stream is not None else Source.USERS
-    )
-    if not watch.idle:
-        recorder.listen(watch.take)
-    conductor = Conductor(
-        scenario,
-        stage,
-        Crowd(scenario, environment.runner, player.obey),
-        order=player.obey,
-        announce=announce,
-        progress=Progress(stage, lambda: health.latest, by_users=scenario.by_users),
-        stop=stop,
-        crossed=watch.crossed,
-        run_time_s=run_time_s,
-    )
-    with ExitStack() as stack:
-        stack.callback(health.stop)
-        health.start()
+    @property
+    def distributed(self) -> bool:
+        return self.workers > 0
+
+    @classmethod
+    def of(cls, facts: dict[str, Any] | None) -> Crew:
+        return cls(**facts) if facts else cls()
+
+
+class _Run:
+    """One run, from the preflight to the last record."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        folder: RunFolder,
+        stage: Stage,
+        announce: Announce,
+        stop: gevent.event.Event,
+        crew: Crew,
+        meta: dict[str, Any],
+    ) -> None:
+        self._scenario = scenario
+        self._folder = folder
+        self._stage = stage
+        self._announce = announce
+        self._stop = stop
+        self._crew = crew
+        self._meta = meta
+        self._health = Health(stage.recorder.write, self._gauges)
+        self._arrivals: Arrivals | None = None
+        self._fleet: Fleet | None = None
+
+    def carry_through(self) -> str:
+        """Raises JanusloadError if it could not be carried through."""
+        scenario, stage = self._scenario, self._stage
+        info = stage.check_server([f"janus.plugin.{plugin}" for plugin in sorted(scenario.plugins)])
+        environment = make_environment(stage, scenario.users)
+        if self._crew.distributed:
+            self._fleet = self._gather(environment)
+        self._announce({"type": "begun"})
+        self._folder.write_meta(server=facts_of(info), clock={"monotonic_ns": time.monotonic_ns(), "utc": _utc()})
+        stage.recorder.start()
+        if any(group.has_audio for group in scenario.users):
+            stage.engine.start()
+            self._folder.write_meta(media_pids=stage.engine.pids, media_ticks=stage.engine.ticks)
+        random.seed(scenario.seed)
+        with ExitStack() as stack:
+            stack.callback(self._health.stop)
+            self._health.start()
+            # numbers that no other run on the same server has
+            first = random.Random(time.time_ns()).randrange(10**6, 10**9)
+            numbers = stack.enter_context(rooms(stage, scenario, first))
+            order, give_up = self._hands(environment, numbers, stack)
+            return self._conduct(environment, info, order, give_up, stack)
+
+    def _gauges(self) -> tuple[int, int]:
+        return (self._arrivals.in_flight if self._arrivals is not None else 0), self._stage.participants
+
+    def _gather(self, environment: Environment) -> Fleet:
+        """The master of a fleet, with every worker there and its clock measured."""
+        host, _, port = (self._crew.bind or "127.0.0.1:0").rpartition(":")
+        runner = environment.create_master_runner(host, int(port))
+        fleet = Fleet(runner, self._crew.workers, self._folder.records)
+        fleet.start_local(self._crew.local, runner.server.port, self._stage.target.api_secret)
+        try:
+            fleet.wait_for_workers(self._stop)
+        except JanusloadError:
+            fleet.finish()
+            raise
+        return fleet
+
+    def _hands(
+        self, environment: Environment, numbers: dict[str, list[int]], stack: ExitStack
+    ) -> tuple[Callable[[Order], None], Callable[[], str]]:
+        """What carries out the conductor's orders, and what says why the load cannot go on."""
+        scenario, stage = self._scenario, self._stage
+        if self._fleet is not None:
+            fleet = self._fleet
+            stack.callback(self._write_fleet, fleet)
+            stack.callback(fleet.finish)
+            task = {
+                "scenario": (self._folder.path / "scenario.toml").read_text(encoding="utf-8"),
+                "changes": list(self._meta["scenario"].get("changes", ())),
+                "target": self._meta["target"],
+                "keepalive_s": stage.keepalive_s,
+                "rooms": numbers,
+                "records": str(self._folder.records),
+            }
+            fleet.assign(task, stage, self._stop)
+            self._folder.write_meta(media_pids=[*stage.engine.pids, *fleet.pids])
+            return fleet.order, fleet.given_up
+        environment.create_local_runner()
+        if scenario.stream is not None:
+            self._arrivals = make_arrivals(scenario.stream, stage, self._health)
+        player = Player(stage, self._arrivals)
         stack.callback(player.close)
-        # numbers that no other run on the same server has
-        stack.enter_context(rooms(stage, scenario, random.Random(time.time_ns()).randrange(10**6, 10**9)))
+        watch = LimitWatch(
+            scenario.limits, stage.recorder.request, Source.ARRIVALS if scenario.stream is not None else Source.USERS
+        )
+        if not watch.idle:
+            stage.recorder.listen(watch.take)
+        return player.obey, watch.crossed
+
+    def _conduct(
+        self,
+        environment: Environment,
+        info: dict[str, object],
+        order: Callable[[Order], None],
+        give_up: Callable[[], str],
+        stack: ExitStack,
+    ) -> str:
+        scenario, stage = self._scenario, self._stage
+        conductor = Conductor(
+            scenario,
+            stage,
+            Crowd(scenario, environment.runner, order, apart=self._fleet is not None),
+            order=order,
+            announce=self._announce,
+            progress=Progress(stage, lambda: self._health.latest, by_users=scenario.by_users),
+            stop=self._stop,
+            give_up=give_up,
+            lead_s=LEAD_S if self._fleet is None else FLEET_LEAD_S,
+            run_time_s=self._meta.get("run_time_s"),
+        )
+
+        def probed(record: ProbeRecord) -> None:
+            stage.recorder.write(record)
+            conductor.probed(record)
+
+        known = info.get("plugins")
+        ladder = make_ladder(
+            scenario,
+            stage,
+            probed,
+            plugins=frozenset(known) if isinstance(known, dict) else frozenset(),
+            notice=lambda notice: self._announce({"type": "rung", **notice._asdict()}),
+        )
         stack.callback(ladder.stop)
         ladder.start()
         # A full collection over all that was imported takes tens of milliseconds; nothing leaves in them.
@@ -180,83 +273,10 @@ def _perform(
         gc.freeze()
         end = conductor.run()
         gevent.sleep(0.2)  # what was destroyed on the way out is on its way
-    return end
+        return end
 
-
-def make_ladder(
-    scenario: Scenario,
-    stage: Stage,
-    probed: Callable[[ProbeRecord], None],
-    *,
-    plugins: frozenset[str] = frozenset(),
-    notice: Callable[[Notice], None] = lambda notice: None,
-) -> Ladder:
-    """The stall ladder beside the load.
-
-    Args:
-        plugins: packages of the plugins that the server has.
-    """
-    deadline_s = scenario.probes.deadline or scenario.timeout_s
-    needs_audiobridge = "audiobridge" in scenario.plugins
-    # without users there are no media workers
-    with_echo = any(group.has_audio for group in scenario.users) and "janus.plugin.echotest" in plugins
-    return Ladder(
-        lambda: stage.connection("ladder", Source.PROBES, timeout_s=deadline_s),
-        probed,
-        deadline_s=deadline_s,
-        audiobridge=needs_audiobridge or "janus.plugin.audiobridge" in plugins,
-        needs_audiobridge=needs_audiobridge,
-        echo=EchoPeer(stage.engine) if with_echo else None,
-        notice=notice,
-    )
-
-
-def make_arrivals(stream: Stream, stage: Stage, health: Health, worker: int = 0, of: int = 1) -> Arrivals:
-    """The stream of one process of the generator."""
-    return Arrivals(
-        lambda number: stage.connection(f"stream-{number}", Source.ARRIVALS, timeout_s=stream.timeout),
-        stream.connections,
-        stream.timeout,
-        health,
-        verb=stream.request.partition(".")[2],
-        worker=worker,
-        of=of,
-    )
-
-
-def _facts_of(info: dict[str, object]) -> dict[str, object]:
-    """What Janus says of itself, without the prose about each plugin: names and versions are enough to do it again."""
-    facts = {key: value for key, value in info.items() if key not in ("janus", "transaction")}
-    for kind in ("plugins", "transports", "events", "loggers"):
-        entries = facts.get(kind)
-        if isinstance(entries, dict):
-            facts[kind] = {
-                name: entry.get("version_string") if isinstance(entry, dict) else None
-                for name, entry in entries.items()
-            }
-    return facts
-
-
-def _hear_share(scenario: Scenario) -> float:
-    """A fifth of the peers listen where there is something to be known by: a tone or a chirp."""
-    return 0.2 if any(group.clip.partition(":")[0] in ("tone", "chirp") for group in scenario.users) else 0.0
-
-
-def _media_workers(scenario: Scenario) -> int:
-    """One worker per core left over beside this process; more than one per 50 peers would only cost memory."""
-    spare = max(1, (os.cpu_count() or 2) - 1)
-    return max(1, min(spare, -(-scenario.user_count // 50)))
-
-
-def _tls(target: dict[str, object]) -> ssl.SSLContext | None:
-    if not str(target["url"]).startswith("wss://"):
-        return None
-    return tls.context(ca=str(target["ca"]) if target.get("ca") else None, insecure=bool(target.get("insecure")))
-
-
-def _wire_log(target: dict[str, object], process: str) -> WireLog | None:
-    path = target.get("wire_log")
-    return WireLog(of_process(Path(str(path)), process)) if path else None
+    def _write_fleet(self, fleet: Fleet) -> None:
+        self._folder.write_meta(fleet={**self._crew._asdict(), "took_part": fleet.facts()})
 
 
 def _utc() -> str:

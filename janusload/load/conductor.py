@@ -37,6 +37,9 @@ JOIN_WITHIN_S = 20.0
 #: from telling every process what comes next to the moment at which it begins
 LEAD_S = 0.05
 
+#: the same where orders go to other processes and machines
+FLEET_LEAD_S = 0.5
+
 _DECIDING = (Rung.PING, Rung.CREATE)
 
 
@@ -61,7 +64,8 @@ class Conductor:
         order: tells every process of the generator what to do.
         announce: takes progress as a dict of plain values, about once a second.
         stop: set when the run is to end orderly, from whichever phase it is in.
-        crossed: returns which limit was crossed that ends the run, empty if none was.
+        give_up: returns why the load must go off, as a limit that was crossed or a generator that is gone; empty if
+            it need not.
         lead_s: from an order to the moment at which it takes effect.
         run_time_s: after so long the load goes off, whatever the shape says; None for no such limit.
     """
@@ -76,7 +80,7 @@ class Conductor:
         announce: Announce,
         progress: Progress,
         stop: gevent.event.Event,
-        crossed: Callable[[], str] = lambda: "",
+        give_up: Callable[[], str] = lambda: "",
         lead_s: float = LEAD_S,
         run_time_s: float | None = None,
     ) -> None:
@@ -87,7 +91,7 @@ class Conductor:
         self._order = order
         self._announce = announce
         self._stop = stop
-        self._crossed = crossed
+        self._give_up = give_up
         self._lead_s = lead_s
         self._run_time_s = run_time_s
         self._good: dict[str, list[ProbeRecord]] = {}
@@ -289,8 +293,8 @@ class Conductor:
         last_ns = max(self._last_good_ns.get(rung, since_ns) for rung in _DECIDING)
         if now_ns - max(last_ns, since_ns) > silent_for * 1e9:
             raise LoadEnds(f"neither ping nor create was answered for {silent_for:g} s: the load goes off")
-        if crossed := self._crossed():
-            raise LoadEnds(f"a limit was crossed: {crossed}", end=f"limit crossed: {crossed}")
+        if reason := self._give_up():
+            raise LoadEnds(reason, end=reason)
         if self._run_time_s is not None and now_ns - since_ns > self._run_time_s * 1e9:
             raise LoadEnds(f"the run time of {self._run_time_s:g} s is over", end="run time over")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import gevent
+
 from janusload.load.player import Order
 from janusload.scenario import Scenario
 
@@ -15,13 +17,15 @@ class Crowd:
     Args:
         runner: Locust's, local or of the master.
         order: tells every process of the generator what to do.
+        apart: whether the users live in other processes.
 
     Attributes:
         asked: how many users there are to be now.
         spawned: how many were asked for in all, those that have gone included.
     """
 
-    def __init__(self, scenario: Scenario, runner: Any, order: Callable[[Order], None]) -> None:
+    def __init__(self, scenario: Scenario, runner: Any, order: Callable[[Order], None], *, apart: bool = False) -> None:
+        self._apart = apart
         self._scenario = scenario
         self._runner = runner
         self._order = order
@@ -39,19 +43,27 @@ class Crowd:
             return 0.0
         self.asked = users
         if new < 0:
-            self._runner.start(users, spawn_rate=-new)
+            self._start(users, -new)
             return 0.0
         self.spawned += new
         rates, lasts_s = self._rates(new, over_s)
         self._order({"order": "turns", "at_ns": begin_ns, "rates": rates})
         # all at once: Locust would let them come in lumps, so each of them waits for its turn
-        self._runner.start(users, spawn_rate=users)
+        self._start(users, users)
         return lasts_s
 
     def leave(self) -> None:
         """Have nobody, in order."""
         self._order({"order": "leave"})
-        self._runner.stop()
+        if not self._apart:
+            self._runner.stop()  # workers end their users when they hand over their records
+
+    def _start(self, users: int, rate: float) -> None:
+        if self._apart:
+            # Locust's master waits here until its workers have reported, which they do every three seconds
+            gevent.spawn(self._runner.start, users, spawn_rate=rate)
+        else:
+            self._runner.start(users, spawn_rate=rate)
 
     def _rates(self, new: int, over_s: float | None) -> tuple[dict[str, float], float]:
         groups = self._scenario.users

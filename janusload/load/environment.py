@@ -34,11 +34,10 @@ def user_class(group: Users) -> type[JanusUser]:
 
 
 def make_environment(stage: Stage, groups: list[Users]) -> Environment:
-    """An environment whose users act on this stage."""
+    """An environment whose users act on this stage; it has no runner yet."""
     environment = Environment(user_classes=[user_class(group) for group in groups], stop_timeout=LEAVE_WITHIN_S)
     equip(environment, stage)
     end_lives_on_stop(environment)
-    environment.create_local_runner()
     return environment
 
 

@@ -44,14 +44,14 @@ class LimitWatch:
                 watched.take(record)
 
     def crossed(self) -> str:
-        """Which limit is crossed now, with the value that crossed it; empty if none is."""
+        """That a limit is crossed now, which, and by which value; empty if none is."""
         if time.monotonic() < self._next_s:
             return ""
         self._next_s = time.monotonic() + _JUDGE_EVERY_S
         for watched in self._watched:
             value = watched.value(time.monotonic_ns())
             if value is not None and not watched.limit.holds(value):
-                return f"{watched.limit.text}: {_words(watched.limit, value)}"
+                return f"limit crossed: {watched.limit.text}: {_words(watched.limit, value)}"
         return ""
 
 

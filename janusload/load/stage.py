@@ -106,6 +106,12 @@ class Stage:
         """A user is where it wanted to be for the first time; again is nothing."""
         self._arrived.add(user)
 
+    def arrivals_since(self, told: set[str]) -> list[str]:
+        """Who has arrived that is not in `told` yet, where they are added."""
+        new = sorted(self._arrived - told)
+        told.update(new)
+        return new
+
     @contextmanager
     def audio(self, user: str) -> Iterator[None]:
         """Counts a participant while its audio flows."""

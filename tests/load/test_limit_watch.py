@@ -24,9 +24,9 @@ def crossed(text: str, *records: RequestRecord) -> str:
 
 def test_latency_and_rates_are_judged_over_the_window() -> None:
     good, slow = [record(10.0)] * 95, [record(900.0)] * 10
-    assert crossed("janus.create p95 < 500 ms abort", *good, *slow) == ("janus.create p95 < 500 ms abort: 900 ms"), (
-        "the p95 of 105 is the sixth from above"
-    )
+    assert crossed("janus.create p95 < 500 ms abort", *good, *slow) == (
+        "limit crossed: janus.create p95 < 500 ms abort: 900 ms"
+    ), "the p95 of 105 is the sixth from above"
     assert crossed("janus.create p50 < 500 ms abort", *good, *slow) == ""
     timeouts = [record(None, Outcome.API_TIMEOUT)] * 6
     assert crossed("timeout rate < 5 % abort", *good, *timeouts).endswith(": 5.94 %")
