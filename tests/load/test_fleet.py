@@ -76,7 +76,7 @@ class Started:
         return [str(words) for words in marker["label"][marker["kind"] == "note"]]
 
 
-def until(condition: Callable[[], bool], within_s: float = 40.0) -> None:
+def until(condition: Callable[[], bool], within_s: float = 90.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
