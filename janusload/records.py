@@ -201,8 +201,8 @@ class ServerRecord(NamedTuple):
     """The Janus process at a moment, where it can be seen.
 
     Attributes:
-        cpu_percent: of one core, since the record before.
-        throttled_share: share of the CPU quota's periods in which it was throttled since the record before.
+        cpu_percent: of one core, over the second before.
+        throttled_share: share of the CPU quota's periods in which it was throttled, over the second before.
         rss_bytes, anon_bytes, file_bytes: resident memory and its split.
         state: one letter as in /proc/PID/stat; empty when the process is gone.
         fds_limit: soft RLIMIT_NOFILE; `threads_limit`: the least of RLIMIT_NPROC and pids.max that is known.

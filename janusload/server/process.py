@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from janusload.records import Record, ServerRecord
 from janusload.server.bounded import Bounded
@@ -23,6 +24,11 @@ from janusload.server.threads import ThreadTable, ThreadWatch
 WITHIN_S = 0.4
 #: reading the threads takes at most this share of the time
 _THREADS_SHARE = 0.1
+
+#: CPU and throttling are told over this time at least, however often somebody looks
+_OVER_NS = 900_000_000
+
+T = TypeVar("T")
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -77,8 +83,8 @@ class ProcessWatch:
         self.cannot_see: set[str] = set()
         self._recordings = recordings
         self._born = _born(pid)
-        self._cpu: tuple[int, float] | None = None
-        self._periods: tuple[int, int] | None = None
+        self._cpu: deque[tuple[int, float]] = deque(maxlen=16)
+        self._periods: deque[tuple[int, tuple[int, int]]] = deque(maxlen=16)
         self._threads_due = 0.0
         self.groups = ControlGroups(groups_of(pid))
         self._thread_watch = ThreadWatch(pid)
@@ -121,7 +127,7 @@ class ProcessWatch:
         record = ServerRecord(
             t_ns=now_ns,
             cpu_percent=self._cpu_percent(now_ns, basics),
-            throttled_share=self._throttled_share(quota),
+            throttled_share=self._throttled_share(now_ns, quota),
             rss_bytes=basics.rss_bytes if basics else None,
             anon_bytes=basics.anon_bytes if basics else None,
             file_bytes=basics.file_bytes if basics else None,
@@ -214,19 +220,27 @@ class ProcessWatch:
     def _cpu_percent(self, now_ns: int, basics: _Basics | None) -> float | None:
         if basics is None:
             return None
-        before, self._cpu = self._cpu, (now_ns, basics.cpu_s)
-        if before is None or now_ns <= before[0]:
+        before = _since(self._cpu, now_ns)
+        self._cpu.append((now_ns, basics.cpu_s))
+        if before is None:
             return None
         return max(0.0, 100.0 * (basics.cpu_s - before[1]) / ((now_ns - before[0]) / 1e9))
 
-    def _throttled_share(self, quota: CpuReading) -> float | None:
+    def _throttled_share(self, now_ns: int, quota: CpuReading) -> float | None:
         if quota.periods is None or quota.throttled is None:
             return None
         now = quota.periods, quota.throttled
-        before, self._periods = self._periods, now
-        if before is None or now[0] <= before[0]:
+        before = _since(self._periods, now_ns)
+        self._periods.append((now_ns, now))
+        if before is None or now[0] <= before[1][0]:
             return None if before is None else 0.0
-        return min(1.0, (now[1] - before[1]) / (now[0] - before[0]))
+        return min(1.0, (now[1] - before[1][1]) / (now[0] - before[1][0]))
+
+
+def _since(history: Sequence[tuple[int, T]], now_ns: int) -> tuple[int, T] | None:
+    """The latest entry that is old enough to be compared with: over less time a quota's periods would show."""
+    old = [entry for entry in history if now_ns - entry[0] >= _OVER_NS]
+    return old[-1] if old else (history[0] if history and now_ns > history[0][0] else None)
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -17,9 +17,9 @@ from janusload.lab import Lab
 class FifoStall:
     """The AudioBridge hangs in the opening of a recording, with the room's lock held, until `release`."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, api_secret: str | None = None) -> None:
         self._path = lab.recordings / f"stall-{os.urandom(4).hex()}-audio.mjr"
-        self._connection = Connection(lab.url, timeout_s=60.0).open()
+        self._connection = Connection(lab.url, timeout_s=60.0, api_secret=api_secret).open()
         self._session = self._connection.create()
         self.talker, self._opener, self._joiner = (self._session.attach(AudioBridge) for _ in range(3))
         self.room = self.talker.create(allow_rtp_participants=True, mjrs_dir=str(lab.recordings)).room
@@ -71,9 +71,9 @@ class FifoStall:
 
 
 @contextmanager
-def fifo_stall(lab: Lab) -> Iterator[FifoStall]:
+def fifo_stall(lab: Lab, api_secret: str | None = None) -> Iterator[FifoStall]:
     """A stall that is not there yet; it is released, and its traces are removed, when the block is left."""
-    stall = FifoStall(lab)
+    stall = FifoStall(lab, api_secret)
     try:
         yield stall
     finally:
