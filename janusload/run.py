@@ -34,6 +34,7 @@ from janusload.run_folder import RecordWriter, RunFolder
 from janusload.scenario import Scenario, shapes
 from janusload.server.find import find
 from janusload.server.log import FileSource, LogWatch, source_of
+from janusload.server.recordings import uncache
 from janusload.server.recordings.pressure import PressureWatch, disk_speed
 from janusload.server.recordings.storage import StorageWatch, account
 from janusload.server.remote import AgentWatch
@@ -58,6 +59,7 @@ class RunOptions:
         url: the Janus to load; None for the lab.
         out: the run folder.
         recordings: where the Janus at `url` records, if that is on this machine.
+        uncache_bytes: keep the lab's recordings out of the page cache, in pieces of so many bytes; None to leave them.
         janus: which Janus the lab runs: version, program name or path; None for the installed one.
         faults: what is done to the lab's Janus on purpose, and when.
         recordings_disk_bytes: size of a disk of its own for the lab's recordings; None for none.
@@ -80,6 +82,7 @@ class RunOptions:
     insecure: bool = False
     wire_log: Path | None = None
     recordings: Path | None = None
+    uncache_bytes: int | None = None
     janus: str | None = None
     faults: tuple[PlannedFault, ...] = ()
     recordings_disk_bytes: int | None = None
@@ -137,6 +140,8 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
                 say(_lab_words(plan))
                 lab = stack.enter_context(Lab(_lab_options(plan, options), folder.janus_log))
             _write_first_meta(folder, options, plan, text, lab)
+            if options.uncache_bytes is not None and lab is not None:
+                stack.enter_context(uncache.beside(lab.recordings, options.uncache_bytes))
             writer = folder.writer("watch")
             stack.callback(_close_quietly, writer)
             load = _LoadProcess(folder, lab.api_secret if lab is not None else api_secret)

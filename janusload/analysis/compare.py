@@ -11,7 +11,8 @@ points the other way is named behind it.
 3. The median latency at the highest load at which both sides were well: the 95 % interval of the ratio (blocks of both
    runs resampled) lies beyond a factor of 1.5. Runs of the same server differ by more than their samples tell; a
    factor this large was not seen between them.
-4. Who heard audio, and how much of it was lost; sessions left behind; limits that were crossed.
+4. Who heard audio, and how much of it was lost; what memory and recordings came to; sessions left behind; limits that
+   were crossed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 
 from janusload.analysis.bootstrap import StepSample, ratio_interval
 from janusload.analysis.comparable import Despite, differences
+from janusload.analysis.compare_storage import storage
 from janusload.analysis.onset import between
 from janusload.analysis.ranks import logrank_p, mad, median_interval
 from janusload.analysis.wording import duration, figure, load_range, percent, seconds_after
@@ -118,6 +120,7 @@ def _compared(
             _back(base, new),
             *_latency(base[0], new[0]),
             *_media(base[0].summary, new[0].summary),
+            *storage(base[0].summary, new[0].summary),
             _leaks(base[0].summary, new[0].summary),
             _limits(base[0].summary, new[0].summary),
         )

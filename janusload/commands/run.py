@@ -75,6 +75,12 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     run.add_argument(
         "--recordings-disk", metavar="SIZE", help="give the lab's recordings a disk of their own, as '64 MB'"
     )
+    run.add_argument(
+        "--uncache",
+        type=_size,
+        metavar="SIZE",
+        help='with --lab: bring recordings to the disk and out of the page cache, a piece of SIZE ("2 MB") at a time',
+    )
     add_set(run)
     many = run.add_argument_group("past one core and past one machine")
     many.add_argument(
@@ -142,6 +148,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         raise UsageError("--agent sees the process and the log: leave out --janus-process and --janus-log")
     if options.agent and not os.environ.get("JANUSLOAD_AGENT_TOKEN"):
         raise UsageError("--agent needs the agent's token in the environment: JANUSLOAD_AGENT_TOKEN")
+    if options.uncache is not None and options.host is not None:
+        raise UsageError("--uncache is for the lab; beside another Janus run `janusload recordings uncache DIR`")
     if options.janus is not None and options.host is not None:
         raise UsageError("--janus chooses the lab's Janus: it does not go with --host")
     if options.host is not None and (options.fault or options.recordings_disk):
@@ -160,6 +168,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         insecure=options.insecure,
         wire_log=options.wire_log,
         recordings=options.recordings,
+        uncache_bytes=options.uncache,
         janus=options.janus,
         faults=tuple(planned(words) for words in options.fault),
         recordings_disk_bytes=None if options.recordings_disk is None else _size(options.recordings_disk),
