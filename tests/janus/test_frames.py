@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
+
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -52,6 +55,17 @@ def test_fragments_with_a_ping_between_and_whether_they_are_complete() -> None:
     assert reader.receive(frame(CONT, b"b", final=False)) == []
     assert reader.receive(frame(CONT, b"c")) == [(TEXT, b"abc")] and not reader.partial
     assert reader.receive(b"\x81") == [] and reader.partial
+
+
+def test_binary_messages_are_messages() -> None:
+    assert read([frame(frames.BINARY, b"{}")]) == ([(TEXT, b"{}")], None)
+
+
+def test_masking_without_the_speedups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "websockets.speedups", None)
+    writer = runpy.run_path(frames.__file__)["FrameWriter"]()
+    data = writer.text(b"hello")
+    assert bytes(byte ^ data[2 + place % 4] for place, byte in enumerate(data[6:])) == b"hello"
 
 
 def test_what_follows_a_close_is_ignored() -> None:

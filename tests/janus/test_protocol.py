@@ -10,17 +10,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from janusload.errors import (
+    AnswerOverdue,
     ConnectionLost,
     CoreError,
     JanusloadError,
     PluginError,
     ProtocolViolation,
     SendBlocked,
+    ServerSilent,
     TransactionTimeout,
 )
-from janusload.janus.events import Notification
-from janusload.janus.protocol import Fault, JanusProtocol, Transaction
+from janusload.janus.events import Notification, PluginEvent
+from janusload.janus.frames import CONT, TEXT, FrameReader
+from janusload.janus.protocol import Fault, JanusProtocol, Transaction, connection_lost, created_id
 from janusload.records import Outcome
+from tests.janus import wire
 
 S = 1_000_000_000
 
@@ -189,7 +193,8 @@ def test_acked_timeout_says_so() -> None:
 def test_a_lost_connection_ends_each_once_with_the_cause() -> None:
     janus = JanusProtocol()
     written, unwritten = begin(janus), begin(janus, sent=False)
-    cause = ConnectionLost("gone")
+    cause = connection_lost("gone")
+    assert isinstance(cause, ConnectionLost) and str(cause) == "the WebSocket to Janus closed: gone"
     assert set(map(id, janus.fail(cause, Outcome.LOST_CONNECTION))) == {id(written), id(unwritten)}
     assert (written.outcome, unwritten.outcome) == (Outcome.LOST_CONNECTION, Outcome.DROPPED)
     assert written.error is cause
@@ -249,3 +254,184 @@ def test_whatever_comes_every_transaction_ends_exactly_once(
 @given(st.binary(max_size=300))
 def test_no_bytes_raise(data: bytes) -> None:
     JanusProtocol().receive(data, 1)
+
+
+# -- deadlines --------------------------------------------------------------------------------------------------------
+
+
+def test_deadlines_of_different_timeouts_and_what_has_ended_before_them() -> None:
+    janus = JanusProtocol()
+    short, long, unwritten = begin(janus, timeout_s=1), begin(janus, timeout_s=3), begin(janus, timeout_s=2, sent=False)
+    assert janus.next_deadline_ns() == 1 * S
+    janus.receive(text(short, "success", data={"id": 1}), 1)
+    assert janus.next_deadline_ns() == 2 * S
+    assert janus.expire(2 * S) == [unwritten] and janus.next_deadline_ns() == 3 * S
+    janus.receive(text(long, "success", data={"id": 1}), 2)
+    assert janus.next_deadline_ns() is None and janus.in_flight == 0
+
+
+def test_one_that_waits_keeps_no_others_in_memory() -> None:
+    janus = JanusProtocol()
+    waiting = begin(janus, at=0, timeout_s=9)
+    for moment in range(1, 1000):
+        done = begin(janus, at=moment, timeout_s=9)
+        janus.receive(text(done, "success", data={"id": 1}), moment)
+    janus.receive(text(waiting, "success", data={"id": 1}), 1000)
+    begin(janus, at=2000, timeout_s=9)
+    deadlines = janus._deadlines[9]
+    assert len(deadlines.written) == 1 and not deadlines.unwritten
+
+
+def test_written_while_others_wait_for_the_kernel() -> None:
+    janus = JanusProtocol()
+    first, second = begin(janus, sent=False), begin(janus, sent=False)
+    janus.written(second, 1 * S)
+    assert janus.next_deadline_ns() == 2 * S and janus.expire(2 * S) == [first]
+    assert janus.expire(3 * S) == [second] and second.outcome is Outcome.API_TIMEOUT
+
+
+def test_a_frame_that_leaves_after_it_was_given_up_changes_nothing() -> None:
+    janus = JanusProtocol()
+    create = begin(janus, sent=False)
+    janus.expire(2 * S)
+    janus.written(create, 3 * S)
+    assert create.outcome is Outcome.DROPPED and create.sent_ns == 3 * S
+    assert janus.expire(99 * S) == [] and janus.next_deadline_ns() is None
+
+
+def test_what_cannot_be_written_is_dropped_with_its_cause() -> None:
+    janus = JanusProtocol()
+    create = begin(janus, sent=False)
+    cause = SendBlocked("full")
+    janus.refuse(create, cause)
+    assert (create.outcome, create.error, janus.in_flight) == (Outcome.DROPPED, cause, 0)
+    assert janus.next_deadline_ns() is None
+    create = begin(janus, sent=False)
+    janus.refuse(create, cause)
+    assert janus.expire(99 * S) == []
+
+
+def test_a_server_that_says_other_things_is_not_silent() -> None:
+    janus = JanusProtocol()
+    silent, overdue, pinged = (begin(janus, timeout_s=t) for t in (1, 2, 3))
+    janus.expire(1 * S)
+    janus.receive('{"janus":"webrtcup","session_id":1}', round(1.5 * S))
+    janus.expire(2 * S)
+    assert type(silent.error) is ServerSilent and type(overdue.error) is AnswerOverdue
+    janus.heard(round(2.5 * S))
+    janus.expire(3 * S)
+    assert type(pinged.error) is AnswerOverdue
+    late = begin(janus, at=4 * S, timeout_s=1)
+    janus.expire(9 * S)
+    assert type(late.error) is ServerSilent
+
+
+def test_only_so_many_expired_ones_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("janusload.janus.protocol.LATE_KEPT", 2)
+    janus = JanusProtocol()
+    many = [begin(janus) for _ in range(3)]
+    janus.expire(2 * S)
+    answers = [janus.receive(text(transaction, "success", data={"id": 9}), 3 * S) for transaction in many]
+    assert answers == [[], [many[1]], [many[2]]]
+
+
+# -- odd answers ------------------------------------------------------------------------------------------------------
+
+
+def test_a_further_event_about_a_request_is_a_notification() -> None:
+    janus = JanusProtocol()
+    register = begin(janus, "message")
+    event = text(register, "event", session_id=7, sender=8, **plugin({"sip": "event"}))
+    assert janus.receive(event, 1) == [register]
+    (note,) = janus.receive(event, 2)
+    assert isinstance(note, PluginEvent) and (note.session_id, note.handle_id) == (7, 8)
+    assert janus.receive(text(register, "success"), 3) == []
+
+
+@pytest.mark.parametrize("verb", ["create", "attach"])
+@pytest.mark.parametrize("data", [None, 7, {}, {"id": "7"}, {"id": True}, {"id": 0}, {"id": None}])
+def test_what_creates_nothing_is_a_violation(verb: str, data: object) -> None:
+    janus = JanusProtocol()
+    transaction = begin(janus, verb)
+    janus.receive(text(transaction, "success", data=data), 1)
+    assert isinstance(transaction.error, ProtocolViolation) and transaction.outcome is Outcome.API_ERROR
+
+
+@pytest.mark.parametrize("number", [1, 2**53 - 1, 2**63 - 1, 2**63, 2**64])
+def test_ids_as_large_as_they_come(number: int) -> None:
+    janus = JanusProtocol()
+    create = begin(janus, session_id=number)
+    janus.receive(text(create, "success", data={"id": number}), 1)
+    assert create.reply is not None and created_id(create.reply) == number
+    (note,) = janus.receive(json.dumps({"janus": "detached", "session_id": number, "sender": number}), 2)
+    assert isinstance(note, Notification) and note.session_id == note.handle_id == number
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "reason"),
+    [
+        ({"code": 458, "reason": "x" * 9999}, 458, "x" * 500),
+        ({"code": True, "reason": ["deep"]}, -1, ""),
+        ({"code": 2**70}, -1, ""),
+        ({"code": 490, "reason": "\ud800"}, 490, "?"),
+        ("no object", -1, "no reason given"),
+        (None, -1, "no reason given"),
+    ],
+)
+def test_errors_with_odd_contents(error: object, code: int, reason: str) -> None:
+    janus = JanusProtocol()
+    create, join = begin(janus), begin(janus, "message")
+    janus.receive(text(create, "error", error=error), 1)
+    assert isinstance(create.error, CoreError) and (create.error.code, create.error.reason) == (code, reason)
+    if isinstance(error, dict):
+        data = {"error_code": error["code"], "error": error.get("reason")}
+        janus.receive(text(join, "event", **plugin(data)), 1)
+        assert isinstance(join.error, PluginError) and (join.error.code, join.error.reason) == (code, reason)
+
+
+def test_a_large_and_a_deep_message() -> None:
+    janus = JanusProtocol()
+    join = begin(janus, "message")
+    people = [{"id": number, "display": "ä" * 100} for number in range(20_000)]
+    janus.receive(text(join, "event", **plugin({"participants": people})), 1)
+    assert join.outcome is Outcome.OK
+    for deep in ('{"janus":' + "[" * 200_000, '{"janus":"x","a":' + '{"a":' * 200_000 + "1" + "}" * 200_001):
+        (fault,) = janus.receive(deep, 2)
+        assert isinstance(fault, Fault)
+
+
+def test_repr_says_what_it_is() -> None:
+    janus = JanusProtocol()
+    create = begin(janus)
+    assert repr(create) == f"<Transaction {create.id} janus.create pending>"
+    janus.expire(9 * S)
+    assert repr(create).endswith("api_timeout>")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.permutations(range(6)),
+    st.lists(st.integers(0, 5), max_size=4),
+    st.lists(st.integers(0, 2000), max_size=12),
+    st.integers(0, 3),
+)
+def test_any_order_any_cut_any_duplicates(order: list[int], again: list[int], at: list[int], together: int) -> None:
+    janus, reader = JanusProtocol(), FrameReader(10_000)
+    transactions = [begin(janus) for _ in range(6)]
+    answers = [text(transactions[number], "success", data={"id": number + 1}) for number in [*order, *again]]
+    joined = [" ".join(answers[i : i + together + 1]) for i in range(0, len(answers), together + 1)]
+    stream = b"".join(
+        # every second message in two fragments
+        wire.text(message)
+        if number % 2
+        else wire.frame(TEXT, message.encode()[:20], final=False) + wire.frame(CONT, message.encode()[20:])
+        for number, message in enumerate(joined)
+    )
+    ended: list[object] = []
+    for piece in wire.cut(stream, at):
+        for _, payload in reader.receive(piece):
+            ended += janus.receive(payload, 1)
+    assert ended == [transactions[number] for number in order]
+    for number, transaction in enumerate(transactions):
+        assert transaction.outcome is Outcome.OK and transaction.reply is not None
+        assert created_id(transaction.reply) == number + 1
