@@ -43,6 +43,13 @@ class EchoTest:
     def detach(self, handle: int) -> None:
         self._request(janus="detach", session_id=self.session, handle_id=handle)
 
+    def destroy(self) -> None:
+        self._request(janus="destroy", session_id=self.session)
+
+    def close(self) -> None:
+        """Close the WebSocket."""
+        self._websocket.close()
+
     def hangup(self, handle: int) -> None:
         self._request(janus="hangup", session_id=self.session, handle_id=handle)
 
