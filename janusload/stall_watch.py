@@ -72,6 +72,7 @@ class StallWatch:
         self._threads: deque[list[ThreadRecord]] = deque(maxlen=64)
         self._log: deque[LogRecord] = deque(maxlen=400)
         self._last_answer_ns = 0
+        self._excused: list[tuple[int, int]] = []
 
     @property
     def suspicious(self) -> bool:
@@ -86,9 +87,18 @@ class StallWatch:
             known.answered_ns = at_ns
             self._last_answer_ns = max(self._last_answer_ns, at_ns)
             known.asked = True
-        elif due_ns not in known.overdue:
+        elif due_ns not in known.overdue and not self._is_excused(due_ns):
             known.overdue.append(due_ns)
             del known.overdue[:-200]
+
+    def excuse(self, begin_ns: int, end_ns: int) -> None:
+        """Let the questions not count that were due from then to then: a debugger of ours had stopped the server."""
+        self._excused = [*self._excused[-9:], (begin_ns, end_ns)]
+        for known in self._rungs.values():
+            known.overdue = [due_ns for due_ns in known.overdue if not self._is_excused(due_ns)]
+
+    def _is_excused(self, due_ns: int) -> bool:
+        return any(begin_ns <= due_ns <= end_ns for begin_ns, end_ns in self._excused)
 
     def look(self, server: ServerRecord | None, threads: list[ThreadRecord] | None, log: Iterable[LogRecord]) -> None:
         """What was seen of the server."""

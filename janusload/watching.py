@@ -97,6 +97,7 @@ class Watcher:
         self._begin_ns = time.monotonic_ns()
         self._looked_s = 0.0
         self._blind_until_s = 0.0
+        self._stopped: deque[tuple[int, int]] = deque()
         self._exit_status: int | None = None
         self._told_contradiction = False
         self._ladder: deque[tuple[float, str, str]] = deque(maxlen=3000)
@@ -173,6 +174,8 @@ class Watcher:
     def _judge(self) -> None:
         if self._ended or time.monotonic() < self._blind_until_s:
             return  # the server is about to be told to stop, or a debugger of ours looks at it
+        while self._stopped:
+            self._stalls.excuse(*self._stopped.popleft())
         now_ns = time.monotonic_ns()
         before, now = self._stalls.stall, self._stalls.judge(now_ns)
         if self._stalls.contradiction and not self._told_contradiction:
@@ -198,6 +201,9 @@ class Watcher:
         try:
             found = backtraces(pid)
         finally:
+            # one that was due just before could not be answered in time either
+            begin_ns, end_ns = began_ns - round(_SETTLE_S * 1e9), time.monotonic_ns() + round(_SETTLE_S * 1e9)
+            self._stopped.append((begin_ns, end_ns))
             self._blind_until_s = time.monotonic() + _SETTLE_S
         if found.startswith("$"):
             stopped_s = (time.monotonic_ns() - began_ns) / 1e9

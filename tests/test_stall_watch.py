@@ -156,3 +156,19 @@ def test_an_hour_of_a_healthy_server_with_hiccups_shows_no_stall() -> None:
 def test_a_plugin_that_never_answered_is_not_there() -> None:
     absent = {Rung.AUDIOBRIDGE_SYNC, Rung.AUDIOBRIDGE_ASYNC}
     assert Played(lambda rung, due_s: 9999.0 if rung in absent else 0.01).stuck == []
+
+
+def test_questions_while_a_debugger_had_stopped_the_server_do_not_count() -> None:
+    watch = StallWatch()
+    for rung in RUNGS:
+        for second in (0, 1, 2):
+            watch.notice(rung, ns(second), ns(second + 0.1), "answered")
+    for second in (3, 4, 5):
+        watch.notice(Rung.WS_PING, ns(second), ns(second + OVERDUE_S), "overdue")
+        watch.notice(Rung.CREATE, ns(second), ns(second + OVERDUE_S), "overdue")
+    watch.excuse(ns(3.5), ns(6))
+    # news of such a question may still come
+    watch.notice(Rung.WS_PING, ns(4), ns(9), "unanswered")
+    watch.notice(Rung.WS_PING, ns(5), ns(9), "unanswered")
+    watch.notice(Rung.CREATE, ns(7), ns(9), "overdue")
+    assert watch._silent() == {Rung.CREATE}

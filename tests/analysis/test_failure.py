@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from janusload.analysis import summarize
-from janusload.records import MarkerKind, MarkerRecord, Outcome, Record, Rung
+from janusload.records import MarkerKind, MarkerRecord, Outcome, Record, RequestRecord, Rung, Source
 from janusload.summary import Failure, FailureKind, OnsetStatus
 from tests.analysis.simulated import Law, Simulated, knee, ns, server
 
@@ -53,6 +53,12 @@ def queue(begin_s: float, wait_s: float) -> Law:
     return law
 
 
+def connected(t_s: float) -> RequestRecord:
+    """Somebody's WebSocket that came up."""
+    moments = (ns(t_s), ns(t_s), ns(t_s + 0.01))
+    return RequestRecord(int(t_s * 10), "ws.connect", Source.USERS, -1, *moments, 5.0, Outcome.OK)
+
+
 def failure_of(path: Path, **settings: object) -> Failure:
     return summarize(Simulated(**settings).write(path / "run")).failure  # type: ignore[arg-type]
 
@@ -81,6 +87,14 @@ def test_what_stays_dead_is_named_by_its_rungs(tmp_path: Path, cause: str, dead:
     assert failure.recovered_after_s is None
     assert failure.first_seen_s == pytest.approx(40.5, abs=0.5)
     assert "not back" in failure.rule
+
+
+def test_new_websockets_of_a_stuck_server_are_no_answers(tmp_path: Path) -> None:
+    when = from_then_on(40.0)
+    dead = {Rung.PING, Rung.CREATE, Rung.AUDIOBRIDGE_SYNC, Rung.AUDIOBRIDGE_ASYNC}
+    people = [connected(t) for t in np.arange(41.0, 62.0, 0.5).tolist()]
+    failure = failure_of(tmp_path, rungs=rungs(dead, when), law=stuck(when), extra=people, recovery_s=10.0)
+    assert failure.kind is FailureKind.CORE_STUCK, failure.rule
 
 
 @pytest.mark.parametrize("recovery_s", [0.0, 10.0])

@@ -31,6 +31,8 @@ from janusload.lab import Lab, LabOptions  # noqa: E402
 from janusload.media.engine import Engine  # noqa: E402
 
 STALLED_AFTER_S = 3.0
+#: jitter: else all packets of a tick arrive at once, and Janus takes the detaches after them
+IMPAIR = {"loss": "every:2", "jitter": 20.0}
 
 
 class Churn:
@@ -48,9 +50,8 @@ class Churn:
             session = connection.create()
             while True:
                 bridge = session.attach(AudioBridge)
-                with self._engine.plain(
-                    f"p{number}", loss="every:2", ptime_ms=self._ptime_ms, route_to=self._lab.address
-                ) as peer:
+                making = {"impair": IMPAIR, "ptime_ms": self._ptime_ms, "route_to": self._lab.address}
+                with self._engine.plain(f"p{number}", **making) as peer:
                     local = peer.open()
                     joined = bridge.join(self._rooms[number % len(self._rooms)], rtp=PlainRtp(*local, fec=True))
                     assert joined.rtp is not None

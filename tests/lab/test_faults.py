@@ -152,7 +152,7 @@ def test_few_threads(victim: Lab) -> None:
 
 
 def test_few_fds_end_the_process(victim: Lab) -> None:
-    with faults.few_fds(victim), client(victim) as janus:
+    with faults.few_fds(victim, more=2), client(victim) as janus:
         with suppress(websocket.WebSocketException, OSError, TypeError):
             for _ in range(10):
                 janus.ask("attach", plugin="janus.plugin.echotest", within_s=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import subprocess
@@ -62,13 +63,15 @@ def few_threads(lab: Lab, more: int = 2) -> Iterator[None]:
 
 
 @contextmanager
-def few_fds(lab: Lab, more: int = 4) -> Iterator[None]:
+def few_fds(lab: Lab, more: int = 0) -> Iterator[None]:
     """So many more open files than it has now, and no more; GLib ends the process when it finds none (SIGTRAP)."""
     pid = lab.pid
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    # The limit is one above the highest number that may be given out; numbers below the highest may be free.
-    highest = max(int(number) for number in os.listdir(f"/proc/{pid}/fd"))
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(highest + 1 + more, before[0]), before[1]))
+    used = {int(number) for number in os.listdir(f"/proc/{pid}/fd")}
+    # The limit is on the number itself, and those below it that are free may still be given out.
+    free = (number for number in itertools.count() if number not in used)
+    limit = next(itertools.islice(free, more, None))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(limit, before[0]), before[1]))
     with alive_afterwards(lab):
         try:
             yield
