@@ -256,6 +256,17 @@ _ALL: tuple[Advisory, ...] = (
         "1.2.0",
         "read",
     ),
+    Advisory(
+        Effect.CRASH,
+        "streaming",
+        "`disable` of an RTP mountpoint that is not being recorded ends the process (SIGSEGV)",
+        "a single `disable` request that does not say `stop_recording: false`, which is not the default",
+        None,
+        ((1, 1, 2), (1, 4, 1)),
+        None,
+        "seen",
+        "Seen with Debian's 1.1.2 and 1.4.1, each time.",
+    ),
 )
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import gevent
 import gevent.socket
 import pytest
 
-from janusload.errors import PluginError
+from janusload.errors import ConnectionLost, PluginError
+from janusload.janus.connection import Connection
 from janusload.janus.plugins.streaming import Edited, Media, Mountpoint, RecordedMedia, Status, Streaming, WantedStream
 from janusload.janus.session import Session
-from janusload.lab import Lab
+from janusload.lab import Lab, LabOptions
 from janusload.media.engine import Peer
 from tests.janus.plugins.conftest import Heard, until
 
@@ -134,3 +137,15 @@ def test_recording(streaming: Streaming, mountpoint: Mountpoint, janus: Lab) -> 
     gevent.sleep(0.1)
     streaming.recording(mountpoint.id, "stop", [RecordedMedia("a")])
     assert [path.suffix for path in janus.recordings.glob(f"{base.name}*")] == [".mjr"]
+
+
+@pytest.mark.parametrize("version", ["janus", "1.4.1"])
+def test_the_warning_about_disable_is_true(tmp_path: Path, version: str) -> None:
+    with Lab(LabOptions(janus=version), tmp_path / "janus.log") as lab, Connection(lab.url) as connection:
+        streaming = connection.create().attach(Streaming)
+        made = streaming.create("rtp", media=[Media("audio", "a", 0, pt=111, codec="opus")])
+        with pytest.raises(ConnectionLost):
+            # the answer may come before the end does
+            streaming.disable(made.id)
+            streaming.list(timeout_s=10)
+        until(lambda: lab.returncode == -signal.SIGSEGV, what=lab.returncode)
