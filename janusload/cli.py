@@ -10,7 +10,7 @@ from types import FrameType
 from rich.console import Console
 
 from janusload import __version__, exit_codes
-from janusload.commands import agent, compare, doctor, lab, recordings, report, run, scenario
+from janusload.commands import agent, compare, doctor, lab, merge, recordings, report, run, scenario, show
 from janusload.errors import JanusloadError, UsageError
 
 _EXAMPLES = """\
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"janusload {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    for command in (run, report, compare, scenario, recordings, lab, agent, doctor):
+    for command in (run, report, show, compare, merge, scenario, recordings, lab, agent, doctor):
         command.add(commands)
     return parser
 

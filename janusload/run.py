@@ -427,7 +427,7 @@ def _write_first_meta(folder: RunFolder, options: RunOptions, plan: Scenario, te
             "command": options.command,
             "where": "lab" if lab is not None else url,
         },
-        clock={"monotonic_ns": time.monotonic_ns(), "utc": started_utc},
+        clock={"monotonic_ns": time.monotonic_ns(), "unix_ns": time.time_ns(), "utc": started_utc},
         target={
             "url": url,
             "allow_public": options.allow_public,
@@ -459,6 +459,7 @@ def _write_first_meta(folder: RunFolder, options: RunOptions, plan: Scenario, te
             "kernel": platform.release(),
             "machine": platform.machine(),
             "system": _system(),
+            "boot_id": _boot_id(),
         },
         lab=lab.facts() if lab is not None else None,
     )
@@ -477,6 +478,13 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
+
+
+def _boot_id() -> str | None:
+    """What tells whether two runs had the same monotonic clock; None where the kernel does not say."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return None
 
 
 def _system() -> str:

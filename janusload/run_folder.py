@@ -123,9 +123,9 @@ class RunFolder:
         """Add facts to `meta.json`, atomically; facts that are already there are replaced key by key.
 
         Keys that the analysis reads: `schema`, `run` {id, name, started_utc, ended_utc, command, end},
-        `clock` {monotonic_ns, utc}, `analysis` {request, axis, timeout_s, p0, quantile, alpha, settle_s,
-        samples_per_step, steps: [{index, offered}]}, `scenario` {name, asks, text}, `versions`, `host`, `server`
-        (Janus's own `info`), `lab`, `leaks` {sessions, processes}, `limits`.
+        `clock` {monotonic_ns, unix_ns, utc, offset_ns}, `analysis` {request, axis, timeout_s, p0, quantile, alpha,
+        settle_s, samples_per_step, steps: [{index, offered}]}, `scenario` {name, asks, text}, `versions`, `host`,
+        `server` (Janus's own `info`), `lab`, `leaks` {sessions, processes}, `limits`.
         """
         path = self.path / "meta.json"
         meta = self.read_meta() if path.exists() else {"schema": META_SCHEMA}

@@ -6,6 +6,7 @@ all read, and bytes that make no sense are stepped over and counted, never guess
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,19 +45,27 @@ class Frames:
         return self.by_kind[kind]
 
 
-def read_frames(folder: RunFolder) -> Frames:
-    """Read all records of a run; what cannot be read is counted in `unread_bytes`."""
+def read_frames(folder: RunFolder, *, everything: bool = False, only: Collection[str] = ()) -> Frames:
+    """Read all records of a run; what cannot be read is counted in `unread_bytes`.
+
+    Args:
+        everything: also the columns that the analysis never looks at.
+        only: kinds to read; all of them if empty. Without `late` no request has a late answer.
+    """
     unread: dict[str, int] = {}
     frames: dict[str, pd.DataFrame] = {}
     for kind in ("late", *(kind for kind in KINDS if kind != "late")):
-        left_out = set(_UNREAD.get(kind, set()))
-        if kind == "request" and frames["late"].empty:
+        if only and kind not in only:
+            continue
+        left_out = set() if everything else set(_UNREAD.get(kind, set()))
+        if kind == "request" and "late" in frames and frames["late"].empty:
             left_out.add("attempt")  # only wanted to find the attempt of a late answer
         frames[kind] = _read_kind(folder.records, kind, left_out, unread)
     offsets = _clock_offsets(folder)
     for frame in frames.values() if offsets else ():
         _to_one_clock(frame, offsets)
-    frames["request"] = _with_late_answers(frames["request"], frames["late"])
+    if "request" in frames and "late" in frames:
+        frames["request"] = _with_late_answers(frames["request"], frames["late"])
     return Frames(frames, unread)
 
 

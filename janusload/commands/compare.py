@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from janusload import exit_codes
-from janusload.errors import RunFolderError
+from janusload.commands.report import summary_of
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
     from janusload.analysis import Taken
-    from janusload.run_folder import RunFolder
-    from janusload.summary import Summary
 
 _EPILOG = """\
 examples:
@@ -77,25 +75,11 @@ def _compare(options: argparse.Namespace, console: Console) -> int:
 
 
 def _taken(path: Path) -> Taken:
-    """A run folder, with its records where they are still there."""
+    """A run folder, with its records where they are still there: both sides are judged by the same rules then."""
     from janusload import analysis
     from janusload.run_folder import RunFolder
 
     folder = RunFolder.open(path)
-    summary = _summary(folder)
-    return analysis.Taken(str(path), summary, analysis.counted_steps(folder) if folder.records.is_dir() else ())
-
-
-def _summary(folder: RunFolder) -> Summary:
-    """The analysis is made anew where the records are there, so that both sides are judged by the same rules."""
-    from janusload import analysis
-    from janusload.summary import Summary
-
-    if folder.records.is_dir() and any(folder.records.glob("*.arrows")):
-        return analysis.summarize(folder)
-    try:
-        return Summary.from_json((folder.path / "summary.json").read_bytes())
-    except (OSError, ValueError) as error:
-        raise RunFolderError(
-            f"{folder.path} has neither records nor a summary.json that can be read: {error}"
-        ) from error
+    return analysis.Taken(
+        str(path), summary_of(folder), analysis.counted_steps(folder) if folder.records.is_dir() else ()
+    )

@@ -169,7 +169,8 @@ class _Run:
         if self._crew.distributed:
             self._fleet = self._gather(environment)
         self._announce({"type": "begun"})
-        self._folder.write_meta(server=facts_of(info), clock={"monotonic_ns": time.monotonic_ns(), "utc": _utc()})
+        clock = {"monotonic_ns": time.monotonic_ns(), "unix_ns": time.time_ns(), "utc": _utc()}
+        self._folder.write_meta(server=facts_of(info), clock=clock)
         stage.recorder.start()
         if any(group.has_audio for group in scenario.users):
             stage.engine.start()

@@ -15,20 +15,23 @@ _FILES: dict[str, Callable[[Summary], str]] = {
     "summary.md": markdown.render,
     "junit.xml": junit.render,
     "badge.json": badge.render,
-    # last: where the disk is nearly full, the small files are there
-    "report.html": html.render,
 }
 
 
-def write(summary: Summary, folder: Path) -> list[Path]:
+def write(summary: Summary, folder: Path, home: str = "") -> list[Path]:
     """Write summary.json, summary.md, junit.xml, badge.json and report.html into a folder that exists.
+
+    Args:
+        home: way from there to the run folder, as in `../`: the page links to its records.
 
     Returns the paths written. A file is either whole or, as before, the old one.
 
     Raises:
         RunFolderError: the folder cannot be written, or its disk is full.
     """
-    return [replace_file(folder / name, render(summary)) for name, render in _FILES.items()]
+    small = [replace_file(folder / name, render(summary)) for name, render in _FILES.items()]
+    # last: where the disk is nearly full, the small files are there
+    return [*small, replace_file(folder / "report.html", html.render(summary, home))]
 
 
 def replace_file(path: Path, text: str) -> Path:

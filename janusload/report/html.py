@@ -27,12 +27,17 @@ from janusload.summary import Summary
 _PAGE = Path(__file__).with_name("page")
 
 
-def render(summary: Summary) -> str:
-    """report.html as text."""
+def render(summary: Summary, home: str = "") -> str:
+    """report.html as text.
+
+    Args:
+        home: way from the page to the run folder, as in `../`.
+    """
     return page(
         "report.html",
         figures(summary),
         summary=summary,
+        home=home,
         run=summary.run,
         screen=first_screen(summary),
         steps=tables.steps(summary),
