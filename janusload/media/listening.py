@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from janusload.media.hearing import WINDOW_S, Heard, Listener, Recording
+
+log = logging.getLogger(__name__)
 
 #: share of a core that decoding and looking may take, however many listeners there are
 BUDGET = 0.05
@@ -74,7 +77,13 @@ class Listening:
 
 def _look(recording: Recording) -> tuple[Heard, float]:
     began_s = time.thread_time()
-    return recording.look(), time.thread_time() - began_s
+    try:
+        heard = recording.look()
+    except Exception:
+        # whatever a server may send that decodes to nonsense: the others are to be listened to all the same
+        log.exception("a listener's packets could not be looked at")
+        heard = Heard(recording.from_ns, recording.until_ns, [], [], 0)
+    return heard, time.thread_time() - began_s
 
 
 def row(number: int, heard: Heard) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from janusload.lab import Lab
 from janusload.media import listening
 from janusload.media.engine import Engine
 from janusload.media.hearing import Heard as Look
-from janusload.media.hearing import Listener
+from janusload.media.hearing import Listener, Recording
 from janusload.media.listening import Listening
 from janusload.media.participants import Peer
 from janusload.records import HeardRecord
@@ -118,6 +118,13 @@ def test_all_are_listened_to_by_turns_and_within_the_budget(monkeypatch: pytest.
 
     asyncio.run(listen(lambda: looked[:6] == [0, 1, 2, 0, 1, 2]))
     assert set(looked[1:]) == {0, 2}
+
+
+def test_what_cannot_be_looked_at_is_told_and_survived(caplog: pytest.LogCaptureFixture) -> None:
+    nonsense = Recording("opus", 5, 9, 0, [(b"too short for RTP", 1), (b"x", 2)])
+    heard, cpu_s = listening._look(nonsense)
+    assert heard == Look(5, 9, [], [], 0) and cpu_s >= 0
+    assert "could not be looked at" in caplog.text
 
 
 def test_what_is_told_of_a_look_is_plain_data() -> None:
