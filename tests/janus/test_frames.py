@@ -106,6 +106,10 @@ def test_a_frame_that_is_announced_costs_nothing_before_it_comes() -> None:
 
 @calm
 @given(st.one_of(st.binary(max_size=200), st.integers(0, 70_000).map(bytes)))
+@example(bytes(125))
+@example(bytes(126))
+@example(bytes(65_535))
+@example(bytes(65_536))
 def test_websockets_reads_what_is_written(payload: bytes) -> None:
     server = ServerProtocol(max_size=None)
     server.parser = super(ServerProtocol, server).parse()
