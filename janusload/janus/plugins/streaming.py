@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from janusload.janus.plugins.facade import Events, Facade
-from janusload.janus.plugins.verb import Id, Jsep, Parameters, Verb, WithJsep, hidden, into, key, nothing
+from janusload.janus.plugins.verb import Id, Jsep, Parameters, Verb, WithJsep, hidden, into, key, nothing, since
 
 
 @dataclass(frozen=True)
@@ -161,14 +161,16 @@ class Record(Parameters):
 
 
 @dataclass(frozen=True)
-class Watch(WithJsep):
+class Watch(Parameters):
     """Watch a mountpoint, or some m-lines of it. PluginError 455 none of this id, 457 wrong pin.
 
-    With a jsep we offer (WHEP), from 1.1.4 on.
+    Attributes:
+        jsep: our offer, which Janus then answers (WHEP, PR 3199). From 1.1.4 on.
     """
 
     id: Id
     _: KW_ONLY
+    jsep: Jsep | None = since((1, 1, 4))
     pin: str | None = hidden()
     media: list[str] | None = None
     restart: bool | None = None
@@ -196,7 +198,7 @@ class WantedStream:
 
 @dataclass(frozen=True)
 class Configure(Parameters):
-    """Change what we watch of a stream; several `streams` at once from 1.2.0 on."""
+    """Change what we watch of a stream; several `streams` at once from 1.2.0 on (PR 3239)."""
 
     _: KW_ONLY
     mid: str | None = None
@@ -208,7 +210,7 @@ class Configure(Parameters):
     temporal_layer: int | None = None
     min_delay: int | None = None
     max_delay: int | None = None
-    streams: list[WantedStream] | None = None
+    streams: list[WantedStream] | None = since((1, 2, 0))
 
 
 @dataclass(frozen=True, slots=True)

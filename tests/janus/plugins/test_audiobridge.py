@@ -423,8 +423,3 @@ def test_where_plain_rtp_is_to_go_may_be_told_later(
         listener.sendto(rtp(number, payload_type=100, level=10), (joined.rtp.ip, joined.rtp.port))
         gevent.sleep(0.02)
     assert listener.recv(2048)
-
-
-def test_every_verb_is_tested_here() -> None:
-    text = Path(__file__).read_text()
-    assert not [name for name in AudioBridge.verbs() if f".{name}" not in text]

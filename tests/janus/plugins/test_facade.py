@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,3 +127,9 @@ def test_every_verb_knows_its_plugin_and_explains_itself(facade: type[Facade[Any
 def test_a_facade_has_the_verbs_of_those_it_derives_from() -> None:
     assert set(VideoRoom.verbs()) < set(VideoRoomSubscriber.verbs())
     assert VideoRoomSubscriber.verbs()["join"] is not VideoRoomPublisher.verbs()["join"]
+
+
+@pytest.mark.parametrize("facade", FACADES)
+def test_every_verb_is_tested_on_a_real_janus(facade: type[Facade[Any]]) -> None:
+    text = (Path(__file__).parent / f"test_{facade.short}.py").read_text()
+    assert not [name for name in facade.verbs() if not re.search(rf"\.{name}[(),]", text)]

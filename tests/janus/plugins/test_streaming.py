@@ -13,7 +13,7 @@ import gevent
 import gevent.socket
 import pytest
 
-from janusload.errors import ConnectionLost, PluginError
+from janusload.errors import ConnectionLost, PluginError, UsageError
 from janusload.janus.connection import Connection
 from janusload.janus.plugins.streaming import Edited, Media, Mountpoint, RecordedMedia, Status, Streaming, WantedStream
 from janusload.janus.session import Session
@@ -102,8 +102,12 @@ def test_watching(streaming: Streaming, mountpoint: Mountpoint, session: Session
         assert streaming.info(mountpoint.id).viewers == 1
         streaming.edit(mountpoint.id, new_metadata="m", edited_event=True)
         assert heard.wait(Edited) == Edited(mountpoint.id, "m")
+        both = [WantedStream("a", send=True)]
         if session.connection.version() >= (1, 2, 0):
-            viewer.configure(streams=[WantedStream("a", send=True)])
+            viewer.configure(streams=both)
+        else:
+            with pytest.raises(UsageError, match=r"streaming\.configure: Janus 1\.1\.2 ignores 'streams'"):
+                viewer.configure(streams=both)
         viewer.configure(mid="a", send=False)
         viewer.configure(mid="a", send=True)
         assert viewer.pause().status == "pausing"
@@ -112,6 +116,23 @@ def test_watching(streaming: Streaming, mountpoint: Mountpoint, session: Session
         viewer.switch(other.id)
         streaming.destroy(other.id)
         assert heard.wait(Status).status == "stopped"
+
+
+@pytest.mark.usefixtures("source")
+def test_a_viewer_may_offer_where_the_version_knows_that(
+    mountpoint: Mountpoint, session: Session, peer: Callable[..., Peer]
+) -> None:
+    viewer = session.attach(Streaming)
+    with peer("offering viewer") as watcher:
+        offer = watcher.offer()
+        if session.connection.version() < (1, 1, 4):
+            with pytest.raises(UsageError, match=r"streaming\.watch: Janus 1\.1\.2 ignores 'jsep' without a word"):
+                viewer.watch(mountpoint.id, jsep=offer)
+            return
+        answer = viewer.watch(mountpoint.id, jsep=offer).jsep
+        assert answer["type"] == "answer"
+        watcher.accept(answer)
+        until(lambda: watcher.record is not None and watcher.record.received > 5)
 
 
 @pytest.mark.usefixtures("source")

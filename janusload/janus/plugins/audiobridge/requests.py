@@ -305,7 +305,7 @@ class Configure(WithJsep):
     filename: str | None = None
     generate_offer: bool | None = None
     update: bool | None = None
-    rtp: PlainRtp | None = since(_RTP_LATER)  # noqa: RUF009 - a dataclass field, only spelt shorter
+    rtp: PlainRtp | None = since(_RTP_LATER)
     prebuffer: int | None = before(_JITTER_BUFFER)
     denoise: bool | None = since(_RNNOISE)
 
