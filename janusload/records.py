@@ -130,6 +130,7 @@ class MediaRecord(NamedTuple):
             nothing was to be received.
         ssrc: RTP source of what it sends (RFC 3550 section 3), by which a recording is known; None before it sends.
         used: sequence numbers used, those included that it withheld to play a loss.
+        receives: whether the far end is to send it anything: who only publishes or records hears nothing.
     """
 
     t_ns: int
@@ -152,6 +153,7 @@ class MediaRecord(NamedTuple):
     mos: float | None = None
     ssrc: int | None = None
     used: int | None = None
+    receives: bool = True
 
 
 class HeardRecord(NamedTuple):

@@ -17,7 +17,8 @@ _BIN_NS = 2_000_000_000  # peers report about once a second, each at its own mom
 
 @dataclass(frozen=True)
 class Flow:
-    """How many participants had audio flowing: connected, and receiving more than at their report before.
+    """How many participants had audio flowing: connected, and receiving more than at their report before (or sending
+    more, where nothing is to be received).
 
     Attributes:
         begin_ns: beginning of the first bin.
@@ -44,7 +45,9 @@ def flow_of(media: pd.DataFrame) -> Flow | None:
     if media.empty:
         return None
     reports = in_order(media)
-    grew = (reports["received"].diff() > 0) & reports["life"].eq(reports["life"].shift())
+    # who only publishes or records takes part without receiving anything
+    grew = (reports["received"].diff() > 0) | (~reports["receives"] & (reports["sent"].diff() > 0))
+    grew &= reports["life"].eq(reports["life"].shift())
     flowing = reports[grew & (reports["state"] == "connected")]
     begin_ns = int(reports["t_ns"].min())
     slots = (flowing["t_ns"] - begin_ns) // _BIN_NS
@@ -69,7 +72,7 @@ def media_of(media: pd.DataFrame, flow: Flow | None, heard: pd.DataFrame, events
         participants=int(flow.counts.max(initial=0)),
         peers=len(reports[["writer", "peer"]].drop_duplicates()),
         failed=int(lives["failed"].any().sum()),
-        silent=int((lives["connected"].any() & (received == 0)).sum()),
+        silent=int((lives["connected"].any() & lives["receives"].last() & (received == 0)).sum()),
         loss=lost / expected if expected else None,
         jitter_ms=spread(reports["jitter_ms"][connected]),
         rtt_ms=spread(reports["rtt_ms"][connected]),

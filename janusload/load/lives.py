@@ -6,6 +6,7 @@ the steps that part from something are still done.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -66,6 +67,7 @@ class Life:
         self._room = 0
         self._far_end: dict[str, Any] = {}
         self._muted = False
+        self._takes = itertools.count(1)
         self._acts: dict[Verb, Callable[[Act], object]] = {
             Verb.CONNECT: self._connect,
             Verb.CREATE: self._create,
@@ -83,6 +85,8 @@ class Life:
             Verb.STAY: lambda _: self._leaving.wait(),
             Verb.RECORD: self._record,
             Verb.STOP_RECORDING: self._stop_recording,
+            Verb.RECORD_ROOM: lambda _: self._record_room(True),
+            Verb.STOP_RECORDING_ROOM: lambda _: self._record_room(False),
             Verb.CHANGEROOM: self._changeroom,
             Verb.LIST: self._list,
             Verb.LEAVE: self._leave,
@@ -264,18 +268,34 @@ class Life:
         self._audio.enter_context(self._stage.audio(self._user))
 
     def _record(self, _: Act) -> None:
-        if self._attached().short == "recordplay":
-            peer = self._new_peer()
-            reply = self._say("record", jsep=peer.offer(), name=f"janusload-{self._user}")
-            self._accept(peer, reply)
-            return
-        self._say("configure", record=True, filename=f"janusload-{self._user}")
+        name = self._take_name()
+        match self._attached().short:
+            case "recordplay":
+                peer = self._new_peer()
+                self._accept(peer, self._say("record", jsep=peer.offer(), name=name, filename=name))
+            case "echotest":
+                self._attached().message({"record": True, "filename": name}, name="configure")
+            case _:
+                self._say("configure", record=True, filename=name)
 
     def _stop_recording(self, _: Act) -> None:
-        if self._attached().short == "recordplay":
-            self._say("stop")
-        else:
-            self._say("configure", record=False)
+        match self._attached().short:
+            case "recordplay":
+                self._say("stop")
+            case "echotest":
+                self._attached().message({"record": False}, name="configure")
+            case _:
+                self._say("configure", record=False)
+
+    def _record_room(self, on: bool) -> None:
+        fields: dict[str, Any] = {"room": self._room, "record": on}
+        if on:
+            fields["record_file"] = f"{self._take_name()}-room-{self._room}.wav"
+        self._say("enable_recording", **fields)
+
+    def _take_name(self) -> str:
+        """A name that no other recording has: Janus writes over what is there."""
+        return f"janusload-{self._user}-{self._attached().id}-{next(self._takes)}"
 
     def _play(self, _: Act) -> None:
         recordings = self._say("list").data.get("list", [])

@@ -74,6 +74,8 @@ def _creating(table: RoomsTable, number: int, *, plain_rtp: bool) -> dict[str, o
     body["sampling_rate"] = table.sampling_rate
     if table.record:
         body["record"] = True
+    if table.mjrs:
+        body["mjrs"] = True
     if table.talk_events:
         body["audiolevel_event"] = True
     if plain_rtp:

@@ -58,7 +58,7 @@ class Telling:
         peer, flow = self._peer, self._peer.flow
         set_up = [peer.setup_ms, peer.ice_ms, peer.dtls_ms]
         if flow is None:
-            return [peer.number, t_ns, peer.state, *[0] * 6, *[None] * 3, *set_up, *[None] * 4, 0]
+            return [peer.number, t_ns, peer.state, *[0] * 6, *[None] * 3, *set_up, *[None] * 4, peer.receives, 0]
         reception = flow.reception
         first_ns, begun_ns = reception.first_ns, peer.answered_unix_ns
         return [
@@ -79,6 +79,7 @@ class Telling:
             self._opinion(flow),
             flow.ssrc,
             flow.used,
+            peer.receives,
             flow.dropped,
         ]
 

@@ -27,6 +27,8 @@ _WORDS = {
     Verb.STAY: "stay until the load ends",
     Verb.RECORD: "be recorded",
     Verb.STOP_RECORDING: "end the recording",
+    Verb.RECORD_ROOM: "have the room recorded",
+    Verb.STOP_RECORDING_ROOM: "end the room's recording",
     Verb.CHANGEROOM: "change to the next room",
     Verb.LIST: "ask who is there",
     Verb.LEAVE: "leave the room",
@@ -80,6 +82,7 @@ def _rooms(rooms: RoomsTable) -> str:
     count = "one room" if rooms.count == 1 else f"{rooms.count} rooms"
     facts = [f"{rooms.sampling_rate // 1000} kHz"] if rooms.plugin == "audiobridge" else []
     facts += ["recorded"] if rooms.record else []
+    facts += ["each participant recorded"] if rooms.mjrs else []
     facts += ["with talk events"] if rooms.talk_events else []
     facts += ["nobody joins them"] if rooms.idle else []
     facts += [f"at most {rooms.users_each} users each"] if rooms.users_each else []

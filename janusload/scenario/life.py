@@ -40,6 +40,8 @@ class Verb(StrEnum):
     STAY = "stay"  # until the load ends
     RECORD = "record"  # to a file of one's own
     STOP_RECORDING = "stop-recording"
+    RECORD_ROOM = "record-room"  # the mix of our room, from now on
+    STOP_RECORDING_ROOM = "stop-recording-room"
     CHANGEROOM = "changeroom"  # to the next room
     LIST = "list"  # the participants of our room
     LEAVE = "leave"  # the room; audio stays up
@@ -258,11 +260,17 @@ class _Walk:
             return "audio is up already" if state.audio else ""
         if verb is Verb.STOP_RECORDING:
             return "" if state.recording else "nothing is being recorded here: 'record' comes first"
-        if verb in (Verb.MUTE, Verb.UNMUTE, Verb.RECORD, Verb.CHANGEROOM, Verb.LEAVE, Verb.LIST) and rooms:
+        if verb is Verb.RECORD and state.plugin in ("echotest", "videoroom"):
+            return "" if state.audio else "no audio is up here: 'publish' comes first"
+        if verb in _IN_A_ROOM and rooms:
             return "" if state.joined else "is in no room here: 'join' comes first"
         return ""
 
 
+_IN_A_ROOM = (
+    *(Verb.MUTE, Verb.UNMUTE, Verb.RECORD, Verb.RECORD_ROOM, Verb.STOP_RECORDING_ROOM),
+    *(Verb.CHANGEROOM, Verb.LEAVE, Verb.LIST),
+)
 #: which plugins know a verb; those that are absent are known to all
 _ABLE: dict[Verb, tuple[str, ...]] = {
     Verb.JOIN: ("audiobridge", "videoroom"),
@@ -272,8 +280,10 @@ _ABLE: dict[Verb, tuple[str, ...]] = {
     Verb.PLAY: ("recordplay",),
     Verb.MUTE: ("audiobridge",),
     Verb.UNMUTE: ("audiobridge",),
-    Verb.RECORD: ("audiobridge", "recordplay"),
-    Verb.STOP_RECORDING: ("audiobridge", "recordplay"),
+    Verb.RECORD: ("audiobridge", "echotest", "recordplay", "videoroom"),
+    Verb.STOP_RECORDING: ("audiobridge", "echotest", "recordplay", "videoroom"),
+    Verb.RECORD_ROOM: ("audiobridge",),
+    Verb.STOP_RECORDING_ROOM: ("audiobridge",),
     Verb.CHANGEROOM: ("audiobridge",),
     Verb.LIST: ("audiobridge", "videoroom"),
     Verb.LEAVE: ("audiobridge", "videoroom"),

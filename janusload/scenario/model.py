@@ -71,6 +71,7 @@ class RoomsTable(_Table):
         count: how many there are.
         users_each: how many users find room in each; absent: as many as come.
         record: whether the mix of each is recorded (AudioBridge).
+        mjrs: whether each participant is, because the room says so: to a file of his own (AudioBridge).
         talk_events: whether Janus tells who talks (AudioBridge).
         idle: nobody joins them: what does it cost that they are there?
     """
@@ -81,6 +82,7 @@ class RoomsTable(_Table):
     users_each: Annotated[int, Field(ge=1)] | None = None
     sampling_rate: Literal[8000, 12000, 16000, 24000, 48000] = 16000
     record: bool = False
+    mjrs: bool = False
     talk_events: bool = False
     idle: bool = False
 
