@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 JANUSLOAD := $(VENV)/bin/janusload
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test browser check check-statistics bench-media bench-signalling fuzz demo demo-record lock clean
+.PHONY: help setup test browser check check-statistics bench-media bench-signalling fuzz demo demo-record lock clean demo-stall demo-fixed check-verdicts
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/'
@@ -47,6 +47,19 @@ demo: setup  ## find the knee of a private Janus; the report lands in reports/ou
 
 demo-record: setup  ## 16 people recorded for 3 minutes inside a memory limit: is all of it there, and does memory stay bounded?
 	$(JANUSLOAD) run scenarios/record-soak.toml --lab --run-time "3 min" --out reports/out/demo-record --replace
+
+demo-stall: setup  ## churn of plain-RTP participants until Debian's Janus stalls for good (minutes); reports/out/demo-stall
+	$(JANUSLOAD) run scenarios/churn.toml --lab --out reports/out/demo-stall --replace || [ $$? -eq 3 ]
+
+demo-fixed: setup  ## the same churn on Janus 1.4.1, and both compared; run demo-stall first
+	@$(JANUSLOAD) lab install --janus 1.4.1
+	$(JANUSLOAD) run scenarios/churn.toml --lab --janus 1.4.1 --run-time "2 min" --out reports/out/demo-fixed --replace \
+		|| [ $$? -eq 3 ]
+	$(JANUSLOAD) compare reports/out/demo-stall reports/out/demo-fixed --out reports/out/demo-comparison
+
+check-verdicts: setup  ## each fault on 1.1.2 and 1.4.1: is it called by its name? (some 25 minutes; reports/out/verdicts.json)
+	@$(JANUSLOAD) lab install --janus 1.4.1
+	@$(PYTHON) -m tests.benchmarks.verdicts
 
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group dev \

@@ -46,7 +46,7 @@ _MOST_HELD = 3
 
 _GONE = "the handle that was attached beforehand is gone"
 #: how refusals read, as in "audiobridge.exists: Janus error 458: no such session"
-_REFUSAL = re.compile(r" error \d+: ")
+_REFUSAL = re.compile(r" error -?\d+(?: \w+)?: ")
 
 #: what the peer of the media rung is called
 PEER = "ladder"

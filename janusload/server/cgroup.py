@@ -59,18 +59,33 @@ class ControlGroups:
 
     Args:
         groups: controller -> its group; `groups_of` finds them.
+        pid: the process; where it is moved to other groups, these are looked at from then on. None: it never is.
 
     Attributes:
         facts: controller -> which group and which version, for a report.
     """
 
-    def __init__(self, groups: Mapping[str, Hierarchy]) -> None:
+    def __init__(self, groups: Mapping[str, Hierarchy], pid: int | None = None) -> None:
+        self._pid = pid
+        self._where = "" if pid is None else _read(Path(f"/proc/{pid}/cgroup"))
+        self._settle(groups)
+
+    def _settle(self, groups: Mapping[str, Hierarchy]) -> None:
         self.facts = {name: f"version {each.version}, {each.own}" for name, each in groups.items()}
         self._memory = groups.get("memory")
         self._cpu = groups.get("cpu")
         self._pids = groups.get("pids")
 
+    def _follow(self) -> None:
+        if self._pid is None:
+            return
+        where = _read(Path(f"/proc/{self._pid}/cgroup"))
+        if where and where != self._where:
+            self._where = where
+            self._settle(groups_of(self._pid))
+
     def memory(self) -> MemoryReading:
+        self._follow()
         if self._memory is None:
             return MemoryReading()
         version = self._memory.version
@@ -104,6 +119,7 @@ class ControlGroups:
         )
 
     def cpu(self) -> CpuReading:
+        self._follow()
         if self._cpu is None:
             return CpuReading()
         for group in upwards(self._cpu):
@@ -115,6 +131,7 @@ class ControlGroups:
 
     def threads_limit(self) -> int | None:
         """The least `pids.max` on the way up; None without one."""
+        self._follow()
         if self._pids is None:
             return None
         return _tightest(self._pids, "pids.max")[1]

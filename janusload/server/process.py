@@ -86,7 +86,7 @@ class ProcessWatch:
         self._cpu: deque[tuple[int, float]] = deque(maxlen=16)
         self._periods: deque[tuple[int, tuple[int, int]]] = deque(maxlen=16)
         self._threads_due = 0.0
-        self.groups = ControlGroups(groups_of(pid))
+        self.groups = ControlGroups(groups_of(pid), pid)
         self._thread_watch = ThreadWatch(pid)
         self._basics = Bounded("process", self._read_basics, within_s=WITHIN_S)
         self._memory = Bounded("memory", self.groups.memory, within_s=WITHIN_S)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
-from janusload.lab.limits import Hierarchy
+import pytest
+
+from janusload.lab.limits import Hierarchy, Limits
 from janusload.server.cgroup import ControlGroups, CpuReading, MemoryReading, groups_of
 
 
@@ -73,6 +76,21 @@ def test_no_limit_and_files_that_are_not_there_or_make_no_sense(tmp_path: Path) 
     assert groups(1, tmp_path, own).memory() == MemoryReading()
     assert groups(1, tmp_path, own).cpu() == CpuReading()
     assert ControlGroups({}).memory() == MemoryReading()
+
+
+def test_a_process_that_is_moved_is_followed() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        groups = ControlGroups(groups_of(process.pid), process.pid)
+        assert groups.cpu().limit_percent is None
+        limits = Limits(cpu_percent=20)
+        try:
+            limits.take(process.pid)
+            assert groups.cpu().limit_percent == pytest.approx(20)
+            limits.release()
+            assert groups.cpu().limit_percent is None
+        finally:
+            process.communicate()
+            limits.close()
 
 
 def test_the_groups_of_this_machine_are_found() -> None:

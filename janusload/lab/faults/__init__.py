@@ -82,7 +82,7 @@ FAULTS: dict[str, Fault] = {
     "cpu": Fault(cpu, "a CPU quota of 2 % of a core", "no quota"),
     "memory": Fault(memory, "a memory limit 8 MB above what it has", "no limit"),
     "few-fds": Fault(few_fds, "no more open files", "the limit before; started anew if it died"),
-    "few-threads": Fault(few_threads, "two more threads, then no more (pids control group)", "no limit"),
+    "few-threads": Fault(few_threads, "no more threads (pids control group)", "no limit"),
     "few-ports": Fault(few_ports, "two UDP ports left of the media range", "the others are let go"),
     "refuse-sessions": Fault(refuse_sessions, "create is refused (accept_new_sessions)", "accepted again"),
     "disk-full": Fault(disk_full, "the recordings' disk is full", "the filler is removed"),

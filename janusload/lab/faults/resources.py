@@ -55,7 +55,7 @@ def memory(lab: Lab, above_bytes: int = 8 << 20) -> Iterator[None]:
 
 
 @contextmanager
-def few_threads(lab: Lab, more: int = 2) -> Iterator[None]:
+def few_threads(lab: Lab, more: int = 0) -> Iterator[None]:
     """So many more threads than it has now, and no more (the control group `pids`)."""
     threads = len(os.listdir(f"/proc/{lab.pid}/task"))
     with alive_afterwards(lab), _limited(lab, Limits(threads=threads + more)):
