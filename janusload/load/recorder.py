@@ -103,6 +103,11 @@ class Recorder:
         error = transaction.error
         outcome = transaction.outcome or Outcome.CUT
         step = self._step_at(transaction.due_ns)
+        phase, layer, code = "", "", None
+        if error is not None:
+            phase = getattr(error, "phase", "")
+            if isinstance(error, CoreError | PluginError):
+                layer, code = error.layer, error.code
         record = RequestRecord(
             transaction.number,
             transaction.name,
@@ -113,15 +118,18 @@ class Recorder:
             transaction.answered_ns if outcome in (Outcome.OK, Outcome.API_ERROR) else None,
             transaction.timeout_s,
             outcome,
-            getattr(error, "phase", ""),
-            error.layer if isinstance(error, CoreError | PluginError) else "",
+            phase,
+            layer,
             transaction.plugin,
-            error.code if isinstance(error, CoreError | PluginError) else None,
+            code,
             user,
         )
         self.write(record)
         if source is Source.ARRIVALS and transaction.name == self.request:
-            self.outcomes.setdefault(step, Counter())[outcome] += 1
+            counts = self.outcomes.get(step)
+            if counts is None:
+                counts = self.outcomes[step] = Counter()
+            counts[outcome] += 1
             if record.answered_ns is not None:
                 self.window.append((record.answered_ns - record.due_ns) / 1e6)
             elif outcome is Outcome.API_TIMEOUT:
