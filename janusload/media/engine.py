@@ -22,6 +22,10 @@ from janusload.records import PeerEventKind, PeerEventRecord, Record
 
 log = logging.getLogger(__name__)
 
+#: peers that listen at the same time without having been asked to one by one: they are all listened to in a minute, and
+#: the others are left to the C tick
+MOST_LISTENERS = 50
+
 #: an impairment, as text or as a table: see `impairment`
 Impair = str | Mapping[str, object]
 
@@ -38,7 +42,7 @@ class Engine:
         tick: a `TickChoice`, what runs the RTP: the C tick where it can be had, unless it says otherwise. Without it
             the environment's JANUSLOAD_TICK decides.
         hear_share: share of the peers that listen to what they receive, 0..1; `on_record` gets a HeardRecord for each
-            talker that each of them should hear, some times a minute. What listening costs is bounded.
+            talker that each of them should hear, some times a minute; never more than `MOST_LISTENERS` at a time.
 
     Attributes:
         pids: processes of the workers that run.
@@ -185,6 +189,7 @@ class Engine:
         if hear is None:
             # the first, and then evenly
             hear = math.ceil((self._sampled + 1) * self._hear_share) > math.ceil(self._sampled * self._hear_share)
+            hear = hear and sum(carrier.listeners for carrier in self._carriers) < MOST_LISTENERS
             self._sampled += 1
         return {
             "clip": clip,
@@ -236,6 +241,11 @@ class Carrier:
         self._closing: dict[int, Participant] = {}
         self._on_record = on_record
         self._on_lost = on_lost
+
+    @property
+    def listeners(self) -> int:
+        """How many of its peers listen."""
+        return sum(peer.hears for peer in self.peers.values())
 
     def forget(self, peer: Participant) -> None:
         """A peer was closed: it counts no more, but its last record is still to come."""

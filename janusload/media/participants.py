@@ -69,6 +69,11 @@ class Participant:
         self.close()
 
     @property
+    def hears(self) -> bool:
+        """Whether it listens to what it receives."""
+        return bool(self._making["hear"])
+
+    @property
     def worker(self) -> int:
         """Number of the worker that carries it."""
         return self._link.number

@@ -9,7 +9,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 from aiortc import RTCCertificate, RTCIceGatherer
@@ -19,23 +18,14 @@ from OpenSSL import SSL
 
 from janusload.errors import MediaError
 from janusload.media import sdp
+from janusload.media.carried import Carried, PeerState, nowhere
 from janusload.media.clips import Clip
-from janusload.media.flow import Flow, Tap
+from janusload.media.flow import Tap
 from janusload.media.ice import Address, PeerSocket, SocketConnection
 from janusload.media.impairment import Fate
 from janusload.media.pump import Pump
 
 log = logging.getLogger(__name__)
-
-
-class PeerState(StrEnum):
-    """Where a peer is; CLOSED and FAILED are final."""
-
-    NEW = "new"
-    CONNECTING = "connecting"
-    CONNECTED = "connected"
-    CLOSED = "closed"
-    FAILED = "failed"
 
 
 class SharedCertificate(RTCCertificate):  # type: ignore[misc]  # aiortc is not followed by mypy
@@ -56,20 +46,8 @@ class SharedCertificate(RTCCertificate):  # type: ignore[misc]  # aiortc is not 
         return self._context
 
 
-class Peer:
-    """A peer connection with one audio stream each way.
-
-    Attributes:
-        number: the engine's number for it.
-        state: a `PeerState`; `on_change` is called after each change.
-        error: why it failed or closed by itself, None otherwise.
-        flow: its RTP, once connected; stays readable after the end.
-        setup_ms: from the answer being handed over until DTLS was up; `ice_ms` and `dtls_ms` are the parts of it.
-        answered_unix_ns: when the answer was handed over.
-        clip, codec: what it says.
-        receives: whether the far end has agreed to send.
-        paused: whether it was asked to send nothing.
-    """
+class Peer(Carried):
+    """A peer connection with one audio stream each way: see `Carried`."""
 
     def __init__(
         self,
@@ -83,25 +61,11 @@ class Peer:
         allowed: Callable[[str], bool],
         certificate: SharedCertificate,
         pump: Pump,
-        on_change: Callable[[Peer], None],
+        on_change: Callable[[Carried], None],
     ) -> None:
-        self.number = number
-        self.state = PeerState.NEW
-        self.error: MediaError | None = None
-        self.flow: Flow | None = None
-        self.setup_ms: float | None = None
-        self.ice_ms: float | None = None
-        self.dtls_ms: float | None = None
-        self.answered_unix_ns: int | None = None
-        self.codec = clip.codec
-        self.clip = clip
-        self.receives = False
-        self.paused = False
-        self._fates = fates
-        self._tap = tap
+        super().__init__(number, clip=clip, fates=fates, tap=tap, on_change=on_change)
         self._allowed = allowed
         self._pump = pump
-        self._on_change = on_change
         self._certificate = certificate
         self._ssrc = secrets.randbits(32)
         self._cname = secrets.token_hex(8)
@@ -165,15 +129,6 @@ class Peer:
         if self._setup.cancelled():
             raise MediaError("the peer was closed while it connected", phase="ice")
         self._setup.result()
-
-    def set_sending(self, sending: bool) -> None:
-        """Stop or go on sending RTP; RTCP and consent checks go on in either case."""
-        self.paused = not sending
-        if self.flow is not None and sending != self.flow.sending:
-            self.flow.begin_talkspurt()
-            # a clip that goes on after a pause begins anew, so that it is known when it did
-            self.flow.index = 0
-            self.flow.sending = sending
 
     async def close(self) -> None:
         """Say goodbye (RTCP BYE, DTLS close_notify) and close the socket; again is nothing."""
@@ -362,14 +317,6 @@ class Peer:
         await self._ice.stop()
         # aiortc's objects hold each other in cycles; cut here, so that no garbage collection has to find them
         if self.flow is not None:
-            self.flow.incoming = _nowhere
+            self.flow.incoming = nowhere
         self._dtls.remove_all_listeners()
         self._ice.remove_all_listeners()
-
-    def _change(self, state: PeerState) -> None:
-        self.state = state
-        self._on_change(self)
-
-
-def _nowhere(datagram: bytes, source: Address) -> None:
-    """Where datagrams go after the end."""

@@ -14,22 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 
 from janusload.errors import MediaError
+from janusload.media.carried import Carried, PeerState, nowhere
 from janusload.media.clips import Clip
-from janusload.media.flow import Flow, Tap
-from janusload.media.ice import SO_TIMESTAMPNS, Address
+from janusload.media.flow import Tap
+from janusload.media.ice import SO_TIMESTAMPNS
 from janusload.media.impairment import Fate
-from janusload.media.peer import PeerState
 from janusload.media.pump import Pump
 
 
-class PlainPeer:
-    """RTP to and from one address, without encryption.
-
-    Attributes:
-        number, state, error, flow, clip, codec, receives, paused, answered_unix_ns: as of `peer.Peer`; it is connected
-            as soon as it knows where to send.
-        setup_ms, ice_ms, dtls_ms: None: there is no set-up that could take time.
-    """
+class PlainPeer(Carried):
+    """RTP to and from one address, without encryption: connected as soon as it knows where to send."""
 
     def __init__(
         self,
@@ -42,27 +36,14 @@ class PlainPeer:
         address: str,
         allowed: Callable[[str], bool],
         pump: Pump,
-        on_change: Callable[[PlainPeer], None],
+        on_change: Callable[[Carried], None],
     ) -> None:
-        self.number = number
-        self.state = PeerState.NEW
-        self.error: MediaError | None = None
-        self.flow: Flow | None = None
-        self.setup_ms: float | None = None
-        self.ice_ms: float | None = None
-        self.dtls_ms: float | None = None
-        self.answered_unix_ns: int | None = None
-        self.codec = clip.codec
-        self.clip = clip
+        super().__init__(number, clip=clip, fates=fates, tap=tap, on_change=on_change)
         self.receives = True
-        self.paused = False
-        self._fates = fates
-        self._tap = tap
         self._payload_type = payload_type
         self._address = address
         self._allowed = allowed
         self._pump = pump
-        self._on_change = on_change
         self._sock: socket.socket | None = None
         self._ending: asyncio.Future[None] | None = None
 
@@ -115,20 +96,11 @@ class PlainPeer:
             cname="",
             payload_type=self._payload_type if payload_type is None else payload_type,
             audio_level_id=None,
-            incoming=_nowhere,
+            incoming=nowhere,
         )
         self.answered_unix_ns = time.time_ns()
         self._pump.add(self.flow)
         self._change(PeerState.CONNECTED)
-
-    def set_sending(self, sending: bool) -> None:
-        """Stop or go on sending."""
-        self.paused = not sending
-        if self.flow is not None and sending != self.flow.sending:
-            self.flow.begin_talkspurt()
-            # a clip that goes on after a pause begins anew, so that it is known when it did
-            self.flow.index = 0
-            self.flow.sending = sending
 
     async def close(self) -> None:
         """Close the socket, once the pump has let go of it; again is nothing."""
@@ -156,11 +128,3 @@ class PlainPeer:
             self._sock.close()
         if not ending.done():
             ending.set_result(None)
-
-    def _change(self, state: PeerState) -> None:
-        self.state = state
-        self._on_change(self)
-
-
-def _nowhere(datagram: bytes, source: Address) -> None:
-    """STUN and DTLS, which nobody here understands."""

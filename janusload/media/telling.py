@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from janusload.media import mos
-from janusload.media.clips import Clip
+from janusload.media.carried import Carried, PeerState
 from janusload.media.flow import Flow
-from janusload.media.peer import PeerState
 from janusload.media.tones import CHIRP_AT_S
 from janusload.records import PeerEventKind
 
@@ -18,33 +17,10 @@ NO_MEDIA_S = 2.0
 _OPUS_BIT_RATE = 24_000
 
 
-class Peer(Protocol):
-    """What is told of: `peer.Peer` and `plain.PlainPeer`.
-
-    Attributes:
-        receives: whether the far end has agreed to send to us.
-        paused: whether we were asked to send nothing; an echo then owes us nothing.
-        answered_unix_ns: when the answer was handed over; None before that.
-        setup_ms, ice_ms, dtls_ms: as in `MediaRecord`.
-    """
-
-    number: int
-    state: PeerState
-    flow: Flow | None
-    clip: Clip
-    codec: str
-    receives: bool
-    paused: bool
-    answered_unix_ns: int | None
-    setup_ms: float | None
-    ice_ms: float | None
-    dtls_ms: float | None
-
-
 class Telling:
     """One peer, and what was told of it last."""
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Carried) -> None:
         self._peer = peer
         self._received = self._lost = 0
         #: count of packets, and when it was first seen

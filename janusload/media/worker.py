@@ -24,12 +24,13 @@ from typing import Any
 
 from janusload.errors import MediaError
 from janusload.media import clips, ice, impairment, messages, sdp
+from janusload.media.carried import Carried, PeerState
 from janusload.media.flow import Tap
 from janusload.media.hearing import Heard, Listener
 from janusload.media.impairment import Fate
 from janusload.media.listening import Listening, row
 from janusload.media.messages import Message, TickChoice
-from janusload.media.peer import Peer, PeerState, SharedCertificate
+from janusload.media.peer import Peer, SharedCertificate
 from janusload.media.plain import PlainPeer
 from janusload.media.pump import Pump
 from janusload.media.quality import Lateness
@@ -60,7 +61,7 @@ class Worker:
     def __init__(self, number: int, *, public_targets: bool, tick: str) -> None:
         self._number = number
         self._allowed: Callable[[str], bool] = (lambda _: True) if public_targets else ice.is_private
-        self._peers: dict[int, Peer | PlainPeer] = {}
+        self._peers: dict[int, Carried] = {}
         self._telling: dict[int, Telling] = {}
         self._listening = Listening(self._heard)
         self._clips: dict[tuple[str, str, int], asyncio.Task[clips.Clip]] = {}
@@ -195,7 +196,7 @@ class Worker:
         if peer is not None and peer.state is PeerState.CONNECTED and peer.receives:
             self._say(row(number, heard))
 
-    def _keep(self, peer: Peer | PlainPeer) -> None:
+    def _keep(self, peer: Carried) -> None:
         self._peers[peer.number] = peer
         self._telling[peer.number] = Telling(peer)
 
@@ -205,7 +206,7 @@ class Worker:
             raise MediaError("a plain-RTP participant takes no SDP", phase="sdp")
         return peer
 
-    def _any(self, message: Message) -> Peer | PlainPeer:
+    def _any(self, message: Message) -> Carried:
         try:
             return self._peers[message["peer"]]
         except KeyError:
@@ -272,13 +273,13 @@ class Worker:
                 # the engine is gone, or does not read: nobody to tell
                 pass
 
-    def _forget(self, peer: Peer | PlainPeer) -> None:
+    def _forget(self, peer: Carried) -> None:
         """Tell the last numbers of a peer and drop it."""
         self._listening.remove(peer.number)
         if self._peers.pop(peer.number, None) is not None:
             self._say({"say": "media", "rows": [self._telling.pop(peer.number).row(time.monotonic_ns())]})
 
-    def _changed(self, peer: Peer | PlainPeer) -> None:
+    def _changed(self, peer: Carried) -> None:
         told: Message = {"say": "state", "peer": peer.number, "state": peer.state}
         if peer.error is not None:
             told |= {"phase": peer.error.phase, "reason": str(peer.error)}

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 from janusload.errors import MediaError
-from janusload.media.peer import Peer, PeerState, SharedCertificate
+from janusload.media.carried import PeerState
+from janusload.media.peer import Peer, SharedCertificate
 from tests.media.test_peer import Place, play, received, until
 
 #: DTLS 1.2 record (RFC 6347 section 4.1) of a fatal handshake_failure alert, in the clear

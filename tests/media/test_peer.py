@@ -12,7 +12,8 @@ import pytest
 
 from janusload.errors import MediaError
 from janusload.media import ice
-from janusload.media.peer import Peer, PeerState, SharedCertificate
+from janusload.media.carried import PeerState
+from janusload.media.peer import Peer, SharedCertificate
 from janusload.media.pump import Pump
 from tests.media.flows import CLIP
 

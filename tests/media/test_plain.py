@@ -14,9 +14,9 @@ import pytest
 from janusload.errors import MediaError
 from janusload.lab import Lab
 from janusload.media import ice
+from janusload.media.carried import PeerState
 from janusload.media.engine import Engine
 from janusload.media.participants import PlainPeer as Participant
-from janusload.media.peer import PeerState
 from janusload.media.plain import PlainPeer
 from janusload.media.pump import Pump
 from tests.media.conftest import Heard, until

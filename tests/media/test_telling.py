@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from janusload.media import clips, messages
-from janusload.media.peer import PeerState
+from janusload.media.carried import PeerState
 from janusload.media.quality import Reception
 from janusload.media.telling import NO_MEDIA_S, Telling
 from janusload.records import PeerEventKind
