@@ -5,8 +5,11 @@ PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 JANUSLOAD := $(VENV)/bin/janusload
 
+TARGET := signalling
+
 .DEFAULT_GOAL := help
-.PHONY: help setup test browser check check-statistics bench-media bench-signalling fuzz demo demo-record lock clean demo-stall demo-fixed check-verdicts
+# every target but the files of .venv is a command
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' Makefile)
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/'
@@ -37,10 +40,13 @@ bench-media: setup  ## CPU and memory per participant: aiortc, pion, ours, the f
 bench-signalling: setup  ## CPU per request against other clients, 5,000 connections, truth of latencies (five minutes)
 	@$(PYTHON) -m tests.benchmarks.bench_signalling
 
-fuzz: setup  ## feed the signalling protocol what no server should send, for FUZZ_SECONDS (600)
-	@mkdir -p reports/out/fuzz/signalling
-	@$(PYTHON) -m tests.fuzz.signalling -max_total_time=$${FUZZ_SECONDS:-600} -max_len=4096 -print_final_stats=1 \
-		-artifact_prefix=reports/out/fuzz/ reports/out/fuzz/signalling tests/fuzz/corpus/signalling
+bench-recordings: setup  ## how long checking 1 GB of recordings takes
+	@$(PYTHON) -m tests.benchmarks.bench_recordings
+
+fuzz: setup  ## feed the protocol (or TARGET=recordings: their reader) what nobody should send, for FUZZ_SECONDS (600)
+	@mkdir -p reports/out/fuzz/$(TARGET)
+	@$(PYTHON) -m tests.fuzz.$(TARGET) -max_total_time=$${FUZZ_SECONDS:-600} -max_len=4096 -print_final_stats=1 \
+		-artifact_prefix=reports/out/fuzz/ reports/out/fuzz/$(TARGET) tests/fuzz/corpus/$(TARGET)
 
 demo: setup  ## find the knee of a private Janus; the report lands in reports/out/demo
 	$(JANUSLOAD) run scenarios/knee.toml --lab --out reports/out/demo --replace
@@ -60,6 +66,10 @@ demo-fixed: setup  ## the same churn on Janus 1.4.1, and both compared; run demo
 check-verdicts: setup  ## each fault on 1.1.2 and 1.4.1: is it called by its name? (some 25 minutes; reports/out/verdicts.json)
 	@$(JANUSLOAD) lab install --janus 1.4.1
 	@$(PYTHON) -m tests.benchmarks.verdicts
+
+demo-uncache: demo-record  ## the same with recordings kept out of the page cache, and the two compared
+	$(JANUSLOAD) run scenarios/record-soak.toml --lab --run-time "3 min" --uncache "2 MB" --out reports/out/demo-uncache --replace
+	$(JANUSLOAD) compare reports/out/demo-record reports/out/demo-uncache
 
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group dev \

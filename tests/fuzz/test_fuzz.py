@@ -7,17 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 RUNS = 3000
 
 
-def test_the_signalling_target_finds_nothing(tmp_path: Path) -> None:
-    corpus = ROOT / "tests/fuzz/corpus/signalling"
+@pytest.mark.parametrize("target", ["signalling", "recordings"])
+def test_a_target_finds_nothing(target: str, tmp_path: Path) -> None:
+    corpus = ROOT / "tests/fuzz/corpus" / target
     found = tmp_path / "found"
     found.mkdir()
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "tests.fuzz.signalling", f"-runs={RUNS}", "-max_len=4096", "-seed=1"),
+            *(sys.executable, "-m", f"tests.fuzz.{target}", f"-runs={RUNS}", "-max_len=4096", "-seed=1"),
             *(f"-artifact_prefix={tmp_path}/", str(found), str(corpus)),
         ],
         cwd=ROOT,
