@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import gevent
 import pytest
 
 from janusload.errors import CoreError, PluginError
@@ -19,6 +17,7 @@ from janusload.janus.plugins.echotest import EchoTest
 from janusload.janus.protocol import Transaction
 from janusload.janus.session import Session
 from janusload.lab import Lab, LabOptions
+from tests.janus.plugins.conftest import until
 
 pytestmark = pytest.mark.lab
 
@@ -36,13 +35,6 @@ def admin(request: pytest.FixtureRequest, each_lab: Lab) -> Iterator[AdminApi]:
 def session(each_lab: Lab) -> Iterator[Session]:
     with Connection(each_lab.url) as connection, connection.create() as session:
         yield session
-
-
-def until(condition: object, within_s: float = 5.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "it did not come to that"
-        gevent.sleep(0.01)
 
 
 def test_what_is_there(admin: AdminApi, session: Session) -> None:
