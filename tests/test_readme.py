@@ -31,5 +31,5 @@ def test_commands_named_in_readme_exist() -> None:
     for command in re.findall(r"^janusload (\w+)", README, re.M):
         assert f"    {command} " in done.stdout, command
     makefile = (Path(__file__).parent.parent / "Makefile").read_text()
-    for target in re.findall(r"^make (\w+)", README, re.M):
+    for target in re.findall(r"^make ([\w-]+)", README, re.M):
         assert re.search(rf"^{target}:", makefile, re.M), target

@@ -192,12 +192,19 @@ def test_wrong_api_secret(tmp_path: Path) -> None:
             assert b"wr0ng-s3cret" not in path.read_bytes(), path
 
 
-def test_right_api_secret(tmp_path: Path) -> None:
+def test_right_api_secret_and_a_wire_log_without_it(tmp_path: Path) -> None:
+    wire = tmp_path / "wire.jsonl"
     with FakeJanus(api_secret="r1ght") as janus:
         path = scenario(tmp_path, 30, settle="1 s")
         env = {"JANUS_API_SECRET": "r1ght"}
-        done = janusload("run", path, "--host", janus.url, "--out", tmp_path / "run", env=env)
+        where = ("--host", janus.url, "--out", tmp_path / "run", "--wire-log", wire)
+        done = janusload("run", path, *where, env=env)
         assert summary(tmp_path / "run")["requests"]["janus.create"]["outcomes"]["ok"] > 0, done.stderr
+        asked = len(janus.requests)
+    lines = [json.loads(line) for line in wire.read_text().splitlines()]
+    assert "r1ght" not in wire.read_text() and {line["direction"] for line in lines} == {"sent", "received"}
+    assert sum(line["direction"] == "sent" for line in lines) == asked
+    assert all(line["message"].get("apisecret", "***") == "***" for line in lines)
 
 
 def test_plugin_missing(tmp_path: Path) -> None:
