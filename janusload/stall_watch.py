@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from janusload.records import LogRecord, Rung, ServerRecord, ThreadRecord
 from janusload.summary import FailureKind
-from janusload.verdict import API_RUNGS, PLUGIN_RUNGS, Finding, Window, judge, locks_of
+from janusload.verdict import API_RUNGS, CORE_RUNGS, PLUGIN_RUNGS, Finding, Window, judge, locks_of
 
 SILENT_AFTER = 2
 #: a server that cannot be seen may be slow: this long it must have said nothing
@@ -30,6 +30,9 @@ _STARVED_S = 5.0
 _AFTER_ALL_NS = 500_000_000
 #: of kinds that grow into each other, the lesser ones
 _RANK = {FailureKind.OVERLOAD: 0, FailureKind.CPU_STARVED: 0, FailureKind.PLUGIN_STUCK: 1, FailureKind.CORE_STUCK: 2}
+
+#: rungs that must be known to answer, or not to, before something further in is blamed
+_OUTER = {FailureKind.PLUGIN_STUCK: (Rung.WS_PING, *CORE_RUNGS), FailureKind.CORE_STUCK: (Rung.WS_PING,)}
 
 
 @dataclass
@@ -176,6 +179,8 @@ class StallWatch:
 
     def _sure(self, finding: Finding, window: Window, since_ns: int, now_ns: int) -> bool:
         """Whether what was seen is enough to name it."""
+        if any(self._undecided(rung, window) for rung in _OUTER.get(finding.kind, ())):
+            return False
         if finding.kind in (FailureKind.CRASHED, FailureKind.FDS, FailureKind.THREADS) or not window.silent:
             return True
         if finding.kind in (FailureKind.OVERLOAD, FailureKind.CPU_STARVED):
@@ -184,6 +189,9 @@ class StallWatch:
         if finding.kind in (FailureKind.PROCESS_FROZEN, FailureKind.DISK_STUCK, FailureKind.MEMORY_WRITEBACK):
             if window.readings and window.readings[-1].state in ("T",):
                 return True
+            tcp = self._rungs.get(Rung.TCP)
+            if tcp is not None and Rung.TCP not in window.silent and (tcp.answered_ns or 0) < since_ns:
+                return False  # a connection in the making tells for a second or two nothing of how far it got
             if finding.kind is not FailureKind.PROCESS_FROZEN:
                 return True
         if finding.kind is FailureKind.UNREACHABLE:
@@ -192,6 +200,11 @@ class StallWatch:
             return True
         heard = self._last_answer_ns if window.silent >= {*API_RUNGS} & self._rungs.keys() else 0
         return not window.readings and now_ns - max(since_ns, heard) >= _UNSEEN_S * 1e9
+
+    def _undecided(self, rung: Rung, window: Window) -> bool:
+        """Whether a question to it is overdue, but not enough of them to call it silent."""
+        state = self._rungs.get(rung)
+        return state is not None and bool(state.overdue) and rung not in window.silent
 
     def _first_sign(self, finding: Finding, window: Window, now_ns: int) -> int:
         if finding.kind is FailureKind.PROCESS_FROZEN:

@@ -172,3 +172,20 @@ def test_questions_while_a_debugger_had_stopped_the_server_do_not_count() -> Non
     watch.notice(Rung.WS_PING, ns(5), ns(9), "unanswered")
     watch.notice(Rung.CREATE, ns(7), ns(9), "overdue")
     assert watch._silent() == {Rung.CREATE}
+
+
+def test_a_path_that_is_cut_is_never_called_a_stuck_server() -> None:
+    """The rungs fall silent one after the other, and TCP says only after its deadline that it never came up."""
+    watch = StallWatch()
+    for rung in RUNGS:
+        watch.notice(rung, ns(0), ns(0.1), "answered")
+    found: list[FailureKind] = []
+    for second in range(1, 8):
+        for index, rung in enumerate(reversed(API_RUNGS)):
+            watch.notice(rung, ns(second), ns(second + OVERDUE_S + index / 1000), "overdue")
+            watch.look(ServerRecord(ns(second + OVERDUE_S), 1.0, None, None, None, None, 30, 40, "S"), [], [])
+            found += [stall.finding.kind for stall in [watch.judge(ns(second + OVERDUE_S + index / 1000))] if stall]
+        if second > 2:
+            watch.notice(Rung.TCP, ns(second - 2), ns(second + 0.8), "unanswered")
+            found += [stall.finding.kind for stall in [watch.judge(ns(second + 0.8))] if stall]
+    assert {*found} == {FailureKind.UNREACHABLE}
