@@ -374,6 +374,14 @@ def test_suspending(bridge: AudioBridge, session: Session, room: int, old: bool)
     assert bridge.listparticipants(room)[0].suspended
     witness = session.attach(AudioBridge)
     witness.join(room, display="witness", suspended=True, pause_events=True)
+    late = session.attach(AudioBridge)
+    assert [each.suspended for each in late.join(room).participants] == [False, False], "what is so of the joiner"
+    assert {each.display: each.suspended for each in late.listparticipants(room)} == {
+        "other": True,
+        "witness": True,
+        None: False,
+    }
+    late.leave()
     bridge.resume(room, joined.id)
     # what happened meanwhile
     resumed = heard.wait(events.Resumed)
