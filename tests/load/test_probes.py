@@ -1,0 +1,203 @@
+"""The ladder: every rung asked, news of what is overdue, and care not to make a stall worse."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gevent
+import pytest
+
+from janusload.errors import MediaError
+from janusload.janus.connection import Connection
+from janusload.load.probes import OVERDUE_S, Ladder, Notice
+from janusload.records import ProbeRecord, Rung
+from tests.fake_janus import DROP, SILENCE, FakeJanus, at_once
+
+
+class Kept:
+    """What a ladder wrote and told."""
+
+    def __init__(self) -> None:
+        self.records: list[ProbeRecord] = []
+        self.notices: list[Notice] = []
+
+    def ok(self) -> Counter[str]:
+        return Counter(str(record.rung) for record in self.records if record.ok)
+
+    def missed(self) -> Counter[str]:
+        return Counter(str(record.rung) for record in self.records if not record.ok)
+
+    def told(self, state: str) -> set[Rung]:
+        return {notice.rung for notice in self.notices if notice.state == state}
+
+
+@contextmanager
+def ladder(janus: FakeJanus, *, deadline_s: float = 2.0, **options: Any) -> Iterator[Kept]:
+    kept = Kept()
+    asked = Ladder(
+        lambda: Connection(janus.url, timeout_s=deadline_s),
+        kept.records.append,
+        deadline_s=deadline_s,
+        audiobridge=True,
+        notice=kept.notices.append,
+        **options,
+    )
+    try:
+        asked.start()
+        yield kept
+    finally:
+        asked.stop()
+
+
+def wait_until(condition: Callable[[], object], within_s: float = 15.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        gevent.sleep(0.02)
+
+
+EVERY = {str(rung) for rung in Rung} - {Rung.MEDIA}
+
+
+def body_of(request: dict[str, Any]) -> str:
+    return str((request.get("body") or {}).get("request"))
+
+
+def test_every_rung_answers_and_nothing_is_left_behind() -> None:
+    with FakeJanus() as janus:
+        with ladder(janus) as kept:
+            wait_until(lambda: len(kept.ok()) == len(EVERY) and min(kept.ok().values()) >= 2)
+        wait_until(lambda: not janus.sessions)
+        assert set(kept.ok()) == EVERY and not kept.missed()
+        assert kept.told("answered") == {Rung(name) for name in EVERY} and not kept.told("overdue")
+        verbs = Counter(request["janus"] for request in janus.requests)
+    assert verbs["attach"] == 1, "it attaches beforehand, once"
+    assert "handle_info" not in verbs
+
+
+def test_what_is_overdue_is_told_before_its_deadline_and_the_late_answer_too() -> None:
+    slow = [0.0]
+    with FakeJanus(lambda request: slow[0] if request["janus"] == "ping" else 0.0) as janus:
+        with ladder(janus, deadline_s=10.0) as kept:
+            wait_until(lambda: kept.ok()["ping"])
+            slow[0] = 1.5
+            wait_until(lambda: Rung.PING in kept.told("overdue"))
+            overdue = next(notice for notice in kept.notices if notice.state == "overdue")
+            assert OVERDUE_S <= (overdue.at_ns - overdue.due_ns) / 1e9 < OVERDUE_S + 0.3
+            slow[0] = 0.0
+            wait_until(lambda: kept.notices[-1].state == "answered")
+            wait_until(
+                lambda: any(
+                    notice.due_ns == overdue.due_ns and notice.state == "answered" and notice.rung is Rung.PING
+                    for notice in kept.notices
+                )
+            )
+        assert kept.told("overdue") == {Rung.PING}
+
+
+def test_a_stuck_plugin_is_left_with_few_questions_and_no_attach() -> None:
+    stuck = [False]
+
+    def script(request: dict[str, Any]) -> float | str:
+        return SILENCE if stuck[0] and request["janus"] == "message" else 0.0
+
+    with FakeJanus(script) as janus:
+        with ladder(janus, deadline_s=0.5) as kept:
+            wait_until(lambda: kept.ok()["audiobridge_async"])
+            stuck[0] = True
+            already = len(janus.requests)
+            wait_until(lambda: kept.missed()["audiobridge_sync"] >= 4)
+            asked = Counter(body_of(request) for request in list(janus.requests)[already:])
+        assert asked["exists"] == 3 and asked["leave"] == 3
+        assert not any(request["janus"] == "attach" for request in list(janus.requests)[already:])
+        details = {record.detail for record in kept.records if record.rung == Rung.AUDIOBRIDGE_SYNC and not record.ok}
+        assert all("no answer within" in detail for detail in details) and any("not asked again" in d for d in details)
+        assert not kept.missed()["ping"] and not kept.missed()["create"]
+
+
+def test_while_the_core_is_silent_new_connections_are_not_closed() -> None:
+    stuck = [False]
+
+    def script(request: dict[str, Any]) -> float | str:
+        return SILENCE if stuck[0] and request["janus"] in ("ping", "create") else 0.0
+
+    with FakeJanus(script) as janus, ladder(janus, deadline_s=1.0) as kept:
+        wait_until(lambda: kept.ok()["ping"])
+        stuck[0] = True
+        wait_until(lambda: kept.missed()["ping"] >= 4)
+        upgrades = [record for record in kept.records if record.rung == Rung.WS_UPGRADE]
+        since = next(record.due_ns for record in kept.records if record.rung == Rung.PING and not record.ok)
+        assert 2 <= sum(record.due_ns > since for record in upgrades) <= 4, "held open, then not asked again"
+        stuck[0] = False
+        before = kept.ok()["ws_upgrade"]
+        wait_until(lambda: kept.ok()["ws_upgrade"] >= before + 2)
+
+
+def test_after_a_lost_connection_it_asks_on_and_attaches_again() -> None:
+    drop = [False]
+
+    def script(request: dict[str, Any]) -> float | str:
+        if drop[0] and request["janus"] == "ping":
+            drop[0] = False
+            return DROP
+        return 0.0
+
+    with FakeJanus(script) as janus:
+        with ladder(janus) as kept:
+            wait_until(lambda: kept.ok()["audiobridge_sync"])
+            drop[0] = True
+            wait_until(lambda: not drop[0])
+            before = kept.ok()["audiobridge_sync"]
+            wait_until(lambda: kept.ok()["audiobridge_sync"] >= before + 2)
+        assert sum(request["janus"] == "attach" for request in janus.requests) == 2
+
+
+class Packets:
+    """An echo that can be broken off."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.flows = True
+        self._fails = fails
+        self._heard = 0
+
+    def open(self, connection: Connection) -> None:
+        if self._fails:
+            raise MediaError("no way through", phase="ice")
+
+    def heard(self) -> int:
+        self._heard += self.flows
+        return self._heard
+
+    def close(self) -> None:
+        self.flows = False
+
+
+def test_media_that_breaks_off_is_its_own_rung() -> None:
+    echo = Packets()
+    with FakeJanus(at_once) as janus, ladder(janus, echo=echo) as kept:
+        wait_until(lambda: kept.ok()["media"] >= 2)
+        echo.flows = False
+        wait_until(lambda: kept.missed()["media"])
+        assert Rung.MEDIA in kept.told("overdue") and not kept.missed()["ping"]
+
+
+def test_without_media_the_rest_is_asked_all_the_same() -> None:
+    with FakeJanus(at_once) as janus, ladder(janus, echo=Packets(fails=True)) as kept:
+        wait_until(lambda: kept.ok()["create"] >= 2)
+        assert "media" not in kept.ok() + kept.missed()
+
+
+def test_a_server_without_the_plugin_is_asked_the_rest() -> None:
+    def script(request: dict[str, Any]) -> float | str:
+        return "error" if request["janus"] == "attach" else 0.0
+
+    with FakeJanus(script) as janus:
+        with ladder(janus, needs_audiobridge=False) as kept:
+            wait_until(lambda: kept.ok()["create"] >= 2)
+            assert "audiobridge_sync" not in kept.ok() + kept.missed()
+        with pytest.raises(Exception, match="490"), ladder(janus):
+            pass
