@@ -26,6 +26,8 @@ _KEPT_S = 30.0
 WORKING = (FailureKind.OVERLOAD,)
 _TRANSIENT_S = 2.0
 _STARVED_S = 5.0
+_LOG_LAG_NS = 1_200_000_000
+_SPOKE_NS = 10_000_000_000
 #: answers that were on their way when the process was looked at
 _AFTER_ALL_NS = 500_000_000
 #: of kinds that grow into each other, the lesser ones
@@ -175,7 +177,11 @@ class StallWatch:
         answering = frozenset(
             rung for rung, state in self._rungs.items() if state.asked and not state.overdue and rung not in silent
         )
-        return Window(silent, answering, readings, threads, log, self.loaded, self.signal)
+        lines = [record.t_ns for record in self._log]
+        # what was logged just before the silence is read a moment later
+        quiet = bool(lines) and lines[-1] < begin_ns + _LOG_LAG_NS and now_ns - begin_ns > _LOG_LAG_NS
+        spoke = any(begin_ns - _SPOKE_NS <= moment < begin_ns + _LOG_LAG_NS for moment in lines)
+        return Window(silent, answering, readings, threads, log, self.loaded, self.signal, quiet and spoke)
 
     def _sure(self, finding: Finding, window: Window, since_ns: int, now_ns: int) -> bool:
         """Whether what was seen is enough to name it."""

@@ -63,6 +63,7 @@ class Window:
         threads: its threads at the same moments, each a list of groups; moments without any are left out.
         log: lines of the log by category.
         loaded: whether a stream of requests was on.
+        log_silent: whether the log, which had lines before, gained none meanwhile.
         signal: what ended the process; None if it runs or if that is not known.
     """
 
@@ -73,6 +74,7 @@ class Window:
     log: Mapping[str, int] = field(default_factory=dict)
     loaded: bool = False
     signal: int | None = None
+    log_silent: bool = False
 
     @property
     def limit_percent(self) -> float:
@@ -271,6 +273,8 @@ def _why(locks: Sequence[Lock], window: Window) -> str:
     spinning = sum(group.threads for group in last if group.kind == "hloop" and group.waits_for == "sleep")
     if spinning and locks:
         parts.append(f"{spinning} media loop sleeps and tries again")
+    if window.log_silent:
+        parts.append("its log has fallen silent")
     return "; " + ", ".join(parts) if parts else ""
 
 

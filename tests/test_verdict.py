@@ -180,6 +180,8 @@ def test_the_rule_names_the_signal_the_lock_and_the_disk() -> None:
     assert "percpu_rwsem_wait" in rule("frozen disk")
     assert "31 MB" in rule("writeback under a memory limit")
     assert "throttled" in rule("quota under load")
+    quiet = judge(window(CORE, readings=IDLE, threads=HEALTHY, log_silent=True))
+    assert quiet is not None and quiet.rule.endswith("its log has fallen silent")
 
 
 def test_a_lock_counts_only_if_it_is_waited_for_each_time() -> None:

@@ -58,6 +58,8 @@ def window_of(
     signal: int | None = None,
 ) -> Window:
     """All that is known of a span."""
+    begin_ns, end_ns = span_ns
+    spoke = bool(lines_of(log, begin_ns - 10e9, begin_ns + _LOG_LAG_NS))
     return Window(
         frozenset(silent),
         frozenset(answering),
@@ -66,7 +68,12 @@ def window_of(
         lines_of(log, *span_ns),
         loaded,
         signal,
+        spoke and not lines_of(log, begin_ns + _LOG_LAG_NS, end_ns),
     )
+
+
+#: a line is counted up to a second after it was written
+_LOG_LAG_NS = 1_200_000_000
 
 
 class Named(NamedTuple):
