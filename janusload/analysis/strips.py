@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from janusload.analysis.frames import Frames
 from janusload.analysis.media import in_order
 from janusload.analysis.timeline import Axis, carried
+from janusload.log_categories import CURVES, HARMLESS
 
 #: categories of log lines that get a row of their own; the others are put together
 _MOST_CATEGORIES = 6
 _OTHER = "other"
+#: errors that are added up to a row of their own, whatever their number
+_FAMILIES = ("SRTP/SRTCP", "ICE", "DTLS")
 
 #: of these a run that has none has a zero
 _NOTHING_AT_ZERO = {"recordings_mb", "recordings_cached_mb"}
@@ -34,21 +37,24 @@ def strips_of(axis: Axis, frames: Frames) -> dict[str, Known]:
 
 
 def log_of_time(axis: Axis, log: pd.DataFrame) -> dict[str, list[int]]:
-    """Lines per bin of each category, the most frequent first."""
+    """Lines per bin: SRTP/SRTCP, ICE and DTLS errors, then other categories that matter, then the harmless rest."""
     if log.empty:
         return {}
-    totals = log.groupby("category", observed=True)["lines"].sum().sort_values(ascending=False)
-    kept = [str(category) for category in totals.index[:_MOST_CATEGORIES]]
     category = log["category"].astype(str)
-    category = category.where(category.isin(kept), _OTHER)
+    curve = category.map({str(each): f"{name} errors" for name in _FAMILIES for each in CURVES[name]})
+    name = curve.where(curve.notna(), category.where(~category.isin({str(each) for each in HARMLESS}), _OTHER))
     slots = axis.slots(log["t_ns"].to_numpy(np.int64))
     lines = log["lines"].to_numpy(np.float64)
+    totals = log["lines"].groupby(name.to_numpy()).sum().sort_values(ascending=False)
+    own = [f"{family} errors" for family in _FAMILIES if f"{family} errors" in totals.index]
+    rest = [str(each) for each in totals.index if each not in own and each != _OTHER]
+    name = name.where(name.isin([*own, *rest[:_MOST_CATEGORIES]]), _OTHER)
     found = {}
-    for name in [*kept, *([_OTHER] if len(totals) > len(kept) and _OTHER not in kept else [])]:
-        rows = (category == name).to_numpy() & (slots >= 0)
+    for row in [*own, *rest[:_MOST_CATEGORIES], _OTHER]:
+        rows = (name == row).to_numpy() & (slots >= 0)
         counts = np.bincount(slots[rows], weights=lines[rows], minlength=axis.bins)
         if counts.any():
-            found[name] = [int(count) for count in counts]
+            found[row] = [int(count) for count in counts]
     return found
 
 

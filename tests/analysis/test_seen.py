@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from janusload.analysis.strips import log_of_time
+from janusload.analysis.timeline import Axis
 from janusload.log_categories import LogCategory
 from janusload.records import LogRecord, MarkerKind, MarkerRecord, Record, Rung, ServerRecord, ThreadRecord
 from janusload.summary import FailureKind
@@ -80,3 +83,22 @@ def test_a_debugger_of_ours_has_not_frozen_the_process(tmp_path: Path) -> None:
     extra = [ServerRecord(ns(t), 4.0, None, None, None, None, 30, 40, "t") for t in np.arange(20.0, 26.0).tolist()]
     extra += [ServerRecord(ns(t), 4.0, None, None, None, None, 30, 40, "S") for t in np.arange(26.0, 60.0).tolist()]
     assert failure_of(tmp_path, rungs=rungs([], between(0, 0)), law=knee(9999), extra=extra).kind is FailureKind.NONE
+
+
+def test_srtp_and_ice_errors_have_rows_of_their_own_before_all_others() -> None:
+    def lines(t_s: float, category: LogCategory, count: int) -> LogRecord:
+        return LogRecord(ns(t_s), category, count)
+
+    records = [
+        lines(0.5, LogCategory.SESSION, 900),
+        lines(0.5, LogCategory.LATE_PACKETS, 5),
+        lines(1.5, LogCategory.SRTP_SUMMARY, 2),
+        lines(1.5, LogCategory.SRTP_UNPROTECT, 1),
+        lines(2.5, LogCategory.ICE_FAILED, 4),
+    ]
+    log = pd.DataFrame(records).astype({"category": "category"})
+    found = log_of_time(Axis(ns(0), 1_000_000_000, 3), log)
+    assert list(found) == ["SRTP/SRTCP errors", "ICE errors", "late_packets", "other"]
+    assert (
+        found["SRTP/SRTCP errors"] == [0, 3, 0] and found["ICE errors"] == [0, 0, 4] and found["other"] == [900, 0, 0]
+    )
