@@ -7,6 +7,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+#: later than this, latencies hold the generator's own delay (measurement.md section 4)
+_LATE_MS = 10.0
+
 _PHASES = {
     "setup": "getting ready",
     "joining": "people join",
@@ -39,7 +42,8 @@ def _parts(progress: dict[str, Any]) -> list[tuple[str, str]]:
     now = _PHASES.get(phase, phase)
     if phase == "steps" and progress["step"] >= 0:
         now = (
-            f"step {progress['step'] + 1} of {progress['steps']}: {progress['offered_per_s']:g} creates/s,"
+            f"step {progress['step'] + 1} of {progress['steps']}: {progress['offered_per_s']:g}"
+            f" {'users' if progress.get('by_users') else 'creates/s'},"
             f" {progress['left_s']:.0f} s left"
         )
     people = f"{progress['participants']} of {progress['users']} with audio" if progress["users"] else ""
@@ -60,7 +64,7 @@ def _parts(progress: dict[str, Any]) -> list[tuple[str, str]]:
     answers = f"no answer: {', '.join(silent)}" if silent else ("all rungs answer" if progress["rungs"] else "")
     answers = progress.get("stall") or answers
     cpu = progress["cpu_percent"]
-    generator = "" if cpu is None else f"load process {cpu:.0f} % of a core"
+    generator = "" if cpu is None else f"load process {cpu:.0f} % of a core{_troubles(progress)}"
     return [
         ("now", now),
         ("people", people),
@@ -69,6 +73,19 @@ def _parts(progress: dict[str, Any]) -> list[tuple[str, str]]:
         ("recovered", back),
         ("generator", generator),
     ]
+
+
+def _troubles(progress: dict[str, Any]) -> str:
+    """Why the generator does not keep up at the moment (measurement.md section 4); empty if it does."""
+    found = []
+    late_ms = max(progress.get("lag_p99_ms") or 0.0, progress.get("schedule_lag_p99_ms") or 0.0)
+    if late_ms > _LATE_MS:
+        found.append(f"{late_ms:.0f} ms late")
+    if progress.get("dropped"):
+        found.append(f"{progress['dropped']} arrivals dropped")
+    if progress.get("exhausted"):
+        found.append("out of open files, ports or buffers")
+    return f": NOT KEEPING UP ({', '.join(found)})" if found else ""
 
 
 def _ms(value: float | None) -> str:

@@ -345,6 +345,9 @@ class HealthRecord(NamedTuple):
         in_flight: attempts waiting for an answer.
         users: users that are running.
         tick: what runs the RTP of a media worker, `python` or `c`; empty elsewhere.
+        exhausted: attempts that failed for want of open files, ports or buffers on this side.
+        steal_percent: of all cores, taken by other guests of the host; None where that is not known.
+        udp_drops: datagrams that this machine threw away because a receive buffer was full.
     """
 
     t_ns: int
@@ -359,6 +362,9 @@ class HealthRecord(NamedTuple):
     in_flight: int = 0
     users: int = 0
     tick: str = ""
+    exhausted: int = 0
+    steal_percent: float | None = None
+    udp_drops: int = 0
 
 
 class MarkerKind(StrEnum):

@@ -8,6 +8,7 @@ import numpy as np
 
 from janusload.analysis.bootstrap import Intervals, StepSample, bootstrap
 from janusload.analysis.censored import km_quantiles
+from janusload.analysis.generator import advice
 from janusload.analysis.onset import Bracket, attempts_missing, attempts_needed, between, crossing, locate
 from janusload.analysis.plan import Plan
 from janusload.analysis.quantiles import SHOWN, in_milliseconds, named
@@ -190,8 +191,10 @@ def _explanation(
             return f"At {_load(bad, plan)} {_count(bad)}, but {_unproven(part[: bracket.bad], plan)}."
         case OnsetStatus.GENERATOR_LIMITED | OnsetStatus.TRANSPORT_LIMITED:
             assert stopped is not None
+            helps = advice(stopped.words) if stopped.obstacle is Obstacle.GENERATOR else ""
             return (
                 f"At {figure(stopped.window.offered)} {plan.unit} the step does not count ({stopped.words}); {so_far}."
+                + (f" What helps: {helps}." if helps else "")
             )
         case OnsetStatus.ABORTED:
             of = f" of {planned}" if planned else ""

@@ -19,6 +19,7 @@ CPU_LIMIT_PERCENT = 90.0
 LEAST_LAG_MS = 10.0
 LAG_SHARE_OF_T = 0.01
 PACING_LIMIT_MS = 10.0
+STEAL_LIMIT_PERCENT = 10.0
 DROPPED_LIMIT = 0.001
 LEAST_ACHIEVED = 0.98
 
@@ -62,11 +63,15 @@ def _health_limits(window: Window, health: pd.DataFrame, timeout_s: float) -> li
             ("lag_p99_ms", lag_ms, "the event loop of {process} woke {value:.0f} ms late"),
             ("schedule_lag_p99_ms", lag_ms, "arrivals of {process} left {value:.0f} ms late"),
             ("pacing_p99_ms", PACING_LIMIT_MS, "audio packets of {process} left {value:.0f} ms late"),
+            ("steal_percent", STEAL_LIMIT_PERCENT, "the host took {value:.0f} % of the cores from {process}"),
         ):
             values = readings[column].dropna().to_numpy(np.float64)
             if _crossed(values > limit):
                 typical = float(np.median(values[values > limit]))
                 reasons.append(words.format(process=process, value=typical) + f" (limit {limit:g})")
+        exhausted = int(readings["exhausted"].sum())
+        if exhausted:
+            reasons.append(f"{process} ran out of open files, ports or buffers {exhausted} times")
     seen_before = set(health["process"][health["t_ns"] <= window.settled_ns].unique())
     if len(inside) and window.counted_s > 3:
         silent = sorted(seen_before - set(inside["process"].unique()))
@@ -99,6 +104,25 @@ def _arrival_limits(window: Window, attempts: Attempts, rows: BoolArray, rate: b
     if written + excused < LEAST_ACHIEVED * due and not reasons:
         reasons.append(f"only {written} of {due} requests that were due were written")
     return reasons
+
+
+#: words of a reason -> what helps
+_ADVICE = (
+    ("ran out of open files", "raise `ulimit -n` (`janusload doctor --scenario FILE` says to what)"),
+    ("arrivals were dropped", "give the [stream] more connections"),
+    ("audio packets", "give media more cores: fewer --processes, or workers on more machines"),
+    ("no longer reported", "find out why that process ended; its part of the load is missing"),
+    ("the host took", "use a machine of its own"),
+    ("% of a core", "add processes (--processes 2) or machines (--master, --worker)"),
+    ("ms late", "end what else runs on this machine, or add processes (--processes 2) or machines"),
+    ("arrivals were made", "add processes (--processes 2) or machines (--master, --worker)"),
+)
+
+
+def advice(words: str) -> str:
+    """What to add or change when the generator was the limit for these reasons; empty if nothing is known to help."""
+    found = [helps for sign, helps in _ADVICE if sign in words]
+    return found[0] if found else ""
 
 
 def generator_of(health: pd.DataFrame, attempts: Attempts, reasons: list[str]) -> Generator:

@@ -158,6 +158,7 @@ class _Run:
         self._crew = crew
         self._meta = meta
         self._health = Health(stage.recorder.write, self._gauges)
+        stage.recorder.on_failure = self._health.failed
         self._arrivals: Arrivals | None = None
         self._fleet: Fleet | None = None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import gevent
 import psutil
@@ -13,6 +15,34 @@ from janusload.records import HealthRecord, Record
 
 #: ticks so often that the p99 of a second is more than its worst moment
 _TICK_S = 0.004
+
+
+#: what a machine says that has no more open files, ports or buffers to give
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+_EXHAUSTED_WORDS = tuple(os.strerror(number).lower() for number in _EXHAUSTED)
+
+_SNMP = Path("/proc/net/snmp")
+
+
+def is_exhausted(error: BaseException | None) -> bool:
+    """Whether something failed for want of files, ports or buffers on this side, and not by the server's doing."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+            return True
+        # from a media worker only the words come
+        if any(words in str(error).lower() for words in _EXHAUSTED_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def udp_receive_drops() -> int:
+    """Datagrams thrown away for full receive buffers in this network namespace since it is there; 0 if unknown."""
+    try:
+        rows = [line.split() for line in _SNMP.read_text().splitlines() if line.startswith("Udp:")]
+        return int(dict(zip(*rows, strict=True)).get("RcvbufErrors", 0))
+    except (OSError, ValueError, TypeError):
+        return 0
 
 
 class Health:
@@ -32,9 +62,12 @@ class Health:
         self._greenlets: list[gevent.Greenlet] = []
         self.latest: HealthRecord | None = None
         self.dropped = 0
+        self.exhausted = 0
+        self._udp_drops = udp_receive_drops()
 
     def start(self) -> None:
         self._process.cpu_percent()
+        psutil.cpu_times_percent()
         self._greenlets = [gevent.spawn(self._measure_lag), gevent.spawn(self._report)]
 
     def stop(self) -> None:
@@ -43,6 +76,11 @@ class Health:
     def left_late_by(self, lag_s: float) -> None:
         """An arrival left `lag_s` after it was due."""
         self._schedule_lags_ms.append(lag_s * 1e3)
+
+    def failed(self, error: BaseException | None) -> None:
+        """Something of ours failed with this error."""
+        if error is not None and is_exhausted(error):
+            self.exhausted += 1
 
     def _measure_lag(self) -> None:
         while True:
@@ -56,6 +94,8 @@ class Health:
             lags, self._lags_ms = self._lags_ms, []
             schedule_lags, self._schedule_lags_ms = self._schedule_lags_ms, []
             dropped, self.dropped = self.dropped, 0
+            exhausted, self.exhausted = self.exhausted, 0
+            udp_before, self._udp_drops = self._udp_drops, udp_receive_drops()
             in_flight, users = self._gauges()
             self.latest = HealthRecord(
                 t_ns=time.monotonic_ns(),
@@ -68,6 +108,9 @@ class Health:
                 dropped=dropped,
                 in_flight=in_flight,
                 users=users,
+                exhausted=exhausted,
+                steal_percent=getattr(psutil.cpu_times_percent(), "steal", None),
+                udp_drops=max(0, self._udp_drops - udp_before),
             )
             self._write(self.latest)
 

@@ -55,6 +55,9 @@ class Progress:
             "failures": dict(self.stage.failures),
             "cpu_percent": health.cpu_percent if health else None,
             "lag_p99_ms": health.lag_p99_ms if health else None,
+            "schedule_lag_p99_ms": health.schedule_lag_p99_ms if health else None,
+            "dropped": health.dropped if health else 0,
+            "exhausted": health.exhausted if health else 0,
         }
 
 

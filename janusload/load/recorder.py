@@ -30,6 +30,7 @@ class Recorder:
     Attributes:
         step: index of the load step in force; -1 outside the steps.
         request: the request under test.
+        on_failure: called with the error of every attempt that ended without an answer. Must not block.
         outcomes: of the stream under test, per step.
         window: (latency in ms, or None for a timeout) of its latest attempts.
     """
@@ -44,6 +45,7 @@ class Recorder:
         self._step_starts: list[tuple[int, int]] = []
         self._flusher: gevent.Greenlet | None = None
         self._on_request: list[Callable[[RequestRecord], None]] = []
+        self.on_failure: Callable[[BaseException | None], None] = lambda error: None
 
     def start(self) -> None:
         """Flush about once a second from now on.
@@ -134,6 +136,8 @@ class Recorder:
                 self.window.append((record.answered_ns - record.due_ns) / 1e6)
             elif outcome is Outcome.API_TIMEOUT:
                 self.window.append(None)
+        if error is not None and outcome is not Outcome.API_TIMEOUT and outcome is not Outcome.API_ERROR:
+            self.on_failure(error)
         for callback in self._on_request:
             callback(record)
 

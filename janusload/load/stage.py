@@ -20,7 +20,7 @@ import gevent
 import gevent.event
 import gevent.socket
 
-from janusload.errors import CoreError, JanusError, JanusloadError, ServerUnsuitable, TransactionTimeout
+from janusload.errors import CoreError, JanusError, JanusloadError, MediaError, ServerUnsuitable, TransactionTimeout
 from janusload.janus.connection import Connection
 from janusload.janus.wire_log import WireLog
 from janusload.load.recorder import Recorder
@@ -130,6 +130,8 @@ class Stage:
         except JanusloadError as error:
             kind = f"{type(error).__name__}: {getattr(error, 'name', getattr(error, 'phase', ''))}"
             self.failures[kind] += 1
+            if isinstance(error, MediaError):
+                self.recorder.on_failure(error)
             if self.failures[kind] == 1:
                 log.warning("%s: %s (further ones of this kind are counted, not shown)", user, error)
             leaving.wait(AFTER_FAILURE_S)

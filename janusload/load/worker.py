@@ -173,6 +173,7 @@ class WorkerProcess:
         if has_audio:
             engine.start()
         self._health = Health(recorder.write, lambda: (self._in_flight(), stage.participants))
+        recorder.on_failure = self._health.failed
         self._arrivals = None
         if scenario.stream is not None:
             self._arrivals = make_arrivals(scenario.stream, stage, self._health, task["index"], task["of"])
