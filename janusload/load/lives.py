@@ -22,7 +22,7 @@ from janusload.media.mixes import UNKNOWN
 from janusload.media.participants import Participant, Peer, PlainPeer
 from janusload.records import Source
 from janusload.scenario import Act, Repeat, Users, Verb
-from janusload.scenario.life import Choose
+from janusload.scenario.life import Choose, State, Walk, after
 
 if TYPE_CHECKING:
     from janusload.load.stage import Stage
@@ -68,6 +68,8 @@ class Life:
         self._far_end: dict[str, Any] = {}
         self._muted = False
         self._takes = itertools.count(1)
+        self._state = State()
+        self._walk = Walk(group.plugin, group.media)
         self._acts: dict[Verb, Callable[[Act], object]] = {
             Verb.CONNECT: self._connect,
             Verb.CREATE: self._create,
@@ -115,6 +117,7 @@ class Life:
                 self._steps(way.steps)
             elif not self._leaving.is_set() or self._parts(step):
                 self._acts[step.verb](step)
+                self._state = after(step, self._state, self._group.plugin)
 
     def _repeat(self, step: Repeat) -> None:
         for _ in range(step.repeat.draw(self._source)):
@@ -124,15 +127,11 @@ class Life:
 
     def _parts(self, step: Act) -> bool:
         """Whether this is done on the way out: it parts from something that is there."""
-        if step.verb not in _PARTING:
+        if step.verb not in _PARTING or self._walk.obstacle(step, self._state):
             return False
         if step.verb is Verb.UNMUTE:
             return self._muted
-        if step.verb in (Verb.DISCONNECT, Verb.VANISH):
-            return self._connection is not None
-        if step.verb is Verb.DESTROY:
-            return self._session is not None
-        return self._handle is not None
+        return step.verb is not Verb.HANGUP or self._state.audio
 
     # -- the socket, the session, the handle ------------------------------------------------------------------------
 

@@ -177,7 +177,9 @@ class State:
 
 
 @dataclass
-class _Walk:
+class Walk:
+    """Goes through a life without living it, for users of this plugin and this media."""
+
     plugin: str
     media: str
     faults: list[tuple[str, str]] = field(default_factory=list)
@@ -196,7 +198,7 @@ class _Walk:
     def repeat(self, step: Repeat, state: State, where: str) -> State:
         state = self.steps(step.steps, state, f"{where}.steps")
         if step.repeat.high > 1 and not self.faults:
-            again = _Walk(self.plugin, self.media)
+            again = Walk(self.plugin, self.media)
             again.steps(step.steps, state, f"{where}.steps")
             self.faults += [(key, f"{reason} (the second time around)") for key, reason in again.faults]
         return state
@@ -213,7 +215,7 @@ class _Walk:
         reason = self.obstacle(step, state)
         if reason:
             self.faults.append((where, f"{str(step)!r}: {reason}"))
-        return _after(step, state, self.plugin)
+        return after(step, state, self.plugin)
 
     def obstacle(self, step: Act, state: State) -> str:
         """Why it cannot be done here; empty if it can."""
@@ -290,7 +292,8 @@ _ABLE: dict[Verb, tuple[str, ...]] = {
 }
 
 
-def _after(step: Act, state: State, default_plugin: str) -> State:
+def after(step: Act, state: State, default_plugin: str) -> State:
+    """Where a user stands once a step is done."""
     match step.verb:
         case Verb.CONNECT:
             return State(connected=True)
@@ -323,6 +326,6 @@ def _after(step: Act, state: State, default_plugin: str) -> State:
 
 def faults_of(steps: Sequence[Act | Repeat | Choose], *, plugin: str, media: str) -> list[tuple[str, str]]:
     """What cannot be done at its place, as (key within the life, reason); empty if nothing."""
-    walk = _Walk(plugin, media)
+    walk = Walk(plugin, media)
     walk.steps(steps, State(), "life")
     return walk.faults
