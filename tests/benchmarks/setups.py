@@ -27,13 +27,13 @@ def open_and_close(lab: Lab, peers: int, tick: str | None = None) -> dict[str, A
         with echotest(lab.url) as janus:
             # what only the first ones cost: imports, the allocator's arenas
             batch(engine, janus, lab.address)
-            fds, cpu_s = worker.num_fds(), cpu_of(worker.pid)
+            fds, cpu_s = worker.num_fds(), 0.0
             rounds = -(-peers // BATCH)
             for number in range(rounds):
                 if number == rounds // 2:
                     middle_bytes = worker.memory_info().rss
-                batch(engine, janus, lab.address)
-            cpu_ms = (cpu_of(worker.pid) - cpu_s) * 1000 / (rounds * BATCH)
+                cpu_s += batch(engine, janus, lab.address)
+            cpu_ms = cpu_s * 1000 / (rounds * BATCH)
             # the worker's own look at itself comes once a second
             gevent.sleep(1.5)
             return {
@@ -49,23 +49,32 @@ def open_and_close(lab: Lab, peers: int, tick: str | None = None) -> dict[str, A
         engine.stop()
 
 
-def batch(engine: Engine, janus: EchoTest, address: str) -> None:
-    """Open `BATCH` peers, wait until each has heard something, close them, wait until they are gone."""
+def batch(engine: Engine, janus: EchoTest, address: str) -> float:
+    """Open `BATCH` peers, wait until each has heard something, close them, wait until they are gone.
+
+    Returns the worker's CPU seconds for that, without those of the wait: statistics come once a second, and what the
+    peers say meanwhile is no part of setting them up.
+    """
     handles = []
+    began_s = cpu_of(engine.pids[0])
     peers = [engine.peer(f"p{number}", route_to=address) for number in range(BATCH)]
     for peer in peers:
         handles.append(janus.attach())
         peer.accept(janus.call(handles[-1], peer.offer()))
+    set_up_s = cpu_of(engine.pids[0]) - began_s
     deadline = time.monotonic() + WITHIN_S
     while not all(peer.record and peer.record.received for peer in peers):
         assert time.monotonic() < deadline, "not all have heard something"
         gevent.sleep(0.01)
+    began_s = cpu_of(engine.pids[0])
     for peer in peers:
         peer.close()
     for peer in peers:
         assert peer.ended.wait(WITHIN_S)
+    set_up_s += cpu_of(engine.pids[0]) - began_s
     for handle in handles:
         janus.detach(handle)
+    return set_up_s
 
 
 def cpu_of(pid: int) -> float:
