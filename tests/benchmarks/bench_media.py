@@ -5,7 +5,9 @@ is counted is the CPU of that process and its children, of the kernel's precise 
 joined. The clients take turns; a row is the median of its rounds. Janus is not counted, but shares the cores.
 
 Rows that say "reflector" talk to echo.c on loopback instead of Janus: RTP alone, at numbers that Janus has no cores
-for. The floor is a C loop that sends and receives as many datagrams of the same size, and does nothing else.
+for. The floor is a C loop that sends and receives as many datagrams of the same size, and does nothing else; once to
+the reflector, whose one thread is seldom asleep, and once to one that has a thread for each participant, as Janus has:
+waking it is the sender's cost.
 """
 
 from __future__ import annotations
@@ -156,9 +158,9 @@ def measure(subject: Subject, participants: int, janus_url: str, seconds: float)
 
 
 @contextmanager
-def reflector(program: Path) -> Iterator[str]:
+def reflector(program: Path, threads: int = 1) -> Iterator[str]:
     """The port of a running echo.c."""
-    process = subprocess.Popen([str(program), "127.0.0.1"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([str(program), "127.0.0.1", str(threads)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         yield process.stdout.readline().strip()
@@ -175,7 +177,7 @@ def compile_c(folder: Path, say: Callable[[str], None]) -> bool:
         say("left out: the floor and all rows with the reflector (no C compiler; `apt-get install gcc libc6-dev`)")
         return False
     for name in ("echo", "floor"):
-        subprocess.run([compiler, "-O2", "-o", str(folder / name), str(HERE / f"{name}.c")], check=True)
+        subprocess.run([compiler, "-O2", "-pthread", "-o", str(folder / name), str(HERE / f"{name}.c")], check=True)
     return True
 
 
@@ -197,7 +199,7 @@ def compile_pion(folder: Path, say: Callable[[str], None]) -> bool:
     return True
 
 
-def subjects(folder: Path, lab: Lab, port: str | None, with_pion: bool, *, largest: int) -> list[Subject]:
+def subjects(folder: Path, lab: Lab, ports: tuple[str, str] | None, with_pion: bool, *, largest: int) -> list[Subject]:
     """Who takes part, as far as they can be had here."""
     clip = clips.make("speech")
     clip_file = folder / "speech.packets"
@@ -229,7 +231,8 @@ def subjects(folder: Path, lab: Lab, port: str | None, with_pion: bool, *, large
                 numbers,
             )
         )
-    if port is not None:
+    if ports is not None:
+        port, waking_port = ports
         for tick, most in zip(ticks, ((200, 500), (200, 1000)), strict=False):
             found.append(
                 Subject(
@@ -239,8 +242,16 @@ def subjects(folder: Path, lab: Lab, port: str | None, with_pion: bool, *, large
                     with_janus=False,
                 )
             )
-        floor = [str(folder / "floor"), "127.0.0.1", port]
-        found.append(Subject("floor, reflector", lambda n: [*floor, str(n), str(size)], (*numbers, 1000), False))
+        for name, at in (("reflector", port), ("reflector with a thread each", waking_port)):
+            floor = [str(folder / "floor"), "127.0.0.1", at]
+            found.append(
+                Subject(
+                    f"floor, {name}",
+                    lambda n, floor=floor: [*floor, str(n), str(size)],  # type: ignore[misc]
+                    (*numbers, 1000) if at == port else numbers[-1:],
+                    with_janus=False,
+                )
+            )
     return found
 
 
@@ -299,8 +310,11 @@ def main() -> None:
     build.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         lab = stack.enter_context(Lab(LabOptions(session_timeout_s=0), OUT / "janus.log"))
-        port = stack.enter_context(reflector(build / "echo")) if compile_c(build, print) else None
-        found = subjects(build, lab, port, compile_pion(build, print), largest=options.largest)
+        ports = None
+        if compile_c(build, print):
+            one, many = (stack.enter_context(reflector(build / "echo", each)) for each in (1, options.largest))
+            ports = one, many
+        found = subjects(build, lab, ports, compile_pion(build, print), largest=options.largest)
         if options.only:
             found = [each for each in found if options.only in each.name]
         for round_ in range(options.rounds):
@@ -312,7 +326,9 @@ def main() -> None:
                     print(f"round {round_ + 1}: {subject.name}, {participants}: {figures}", flush=True)
         rows = rows_of(found)
         (OUT / "media.json").write_text(json.dumps(rows, indent=1) + "\n")
-        print(f"\n{machine()}\n\n{table(rows)}\n")
+        page = f"{machine()}; {time.strftime('%Y-%m-%d')}.\n\n{table(rows)}\n"
+        (OUT / "media.md").write_text(page)
+        print(f"\n{page}")
         if options.setups:
             setups = open_and_close(lab, options.setups)
             (OUT / "setups.json").write_text(json.dumps(setups, indent=1) + "\n")
