@@ -8,6 +8,18 @@ libsrtp is pylibsrtp's own, which has made the sessions: its functions and sessi
 is needed to compile, and Debian's libsrtp, whose sessions look different, is never touched.
 
 A flow in C is a `Flow` whose numbers live in a C struct; the objects in Python read and write them there.
+
+What was learned (two shared cores of a small VM; us of thread CPU per packet, percent of a core per participant):
+
+- A packet out costs 4.6 to 5.3 us and one in 3.8 to 5.6 us, where Python takes 10 and 9. AES-256-GCM in libsrtp is
+  some 1.7 us of each (measured by leaving it out), the rest is nearly all in the kernel.
+- One `recvmmsg` for up to four datagrams, or one `recvmsg` after the other: no difference that could be measured. No
+  epoll at all: with a packet for each socket in each period, asking every socket is what epoll would come to.
+- A far end that sleeps costs the sender more: each datagram wakes a thread of Janus. A bare C loop that does nothing
+  but send and receive goes from 0.028 % to 0.06 % when the far end has a thread for each participant. Real-time
+  priority, nice or SCHED_BATCH of the pump's thread change that by nothing.
+- What is left in Python, per participant: statistics, consent checks and the loop 0.015 % (a third statistics, a third
+  consent), RTCP once a second each way 0.004 %.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ What makes it cheap, measured on loopback against a process that returns every d
   flow and tick starves RTP behind RTCP and STUN.
 - Header, payload and authentication tag are written into one buffer; SRTP works in place through pylibsrtp's own
   cffi handle, as pylibsrtp's `protect` would copy every packet three times.
+
+A packet out costs some 10 us of CPU and one in some 9 us; libsrtp and the kernel take half of that (see `native`).
 """
 
 from __future__ import annotations
