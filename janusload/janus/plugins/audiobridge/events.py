@@ -15,8 +15,8 @@ class Participant:
     Attributes:
         setup: whether media flows.
         talking: only where audio levels are used.
-        suspended: from 1.2.1 on. In the answer to `join` 1.4.1 says of everybody what is so of us: `listparticipants`
-            tells the truth.
+        suspended: from 1.2.1 on. In the answer to `join` 1.4.1 says of everybody what is so of us, and leaves out whose
+            events are paused: `listparticipants` tells the truth.
     """
 
     id: Id
