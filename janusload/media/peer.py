@@ -251,7 +251,7 @@ class Peer(Carried):
             audio_level_id=remote.audio_level_id,
             incoming=incoming,
         )
-        flow.sending = remote.sends
+        flow.sending = remote.sends and not self.paused
         self.flow = flow
         transport.lend(self._give_back)
         self._pump.add(flow, transport.early)

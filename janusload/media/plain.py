@@ -98,6 +98,7 @@ class PlainPeer(Carried):
             audio_level_id=None,
             incoming=nowhere,
         )
+        self.flow.sending = not self.paused
         self.answered_unix_ns = time.time_ns()
         self._pump.add(self.flow)
         self._change(PeerState.CONNECTED)
