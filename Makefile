@@ -37,6 +37,9 @@ bench-media: setup  ## CPU and memory per participant: aiortc, pion, ours, the f
 	@.ci/bench-packages
 	@$(PYTHON) -m tests.benchmarks.bench_media
 
+bench-load: setup  ## how true the offered load is, and what recording and users cost (three minutes)
+	@$(PYTHON) -m tests.benchmarks.bench_load
+
 bench-signalling: setup  ## CPU per request against other clients, 5,000 connections, truth of latencies (five minutes)
 	@$(PYTHON) -m tests.benchmarks.bench_signalling
 

@@ -58,6 +58,19 @@ def prepare(environment: Environment, **_: Any) -> None:
     environment.events.test_start.add_listener(begin)
     environment.events.test_stop.add_listener(lambda **_: stack.close())
     environment.events.quitting.add_listener(lambda **_: stack.close())
+    environment.events.quitting.add_listener(lambda **_: _exit_code(environment))
+
+
+def _exit_code(environment: Environment) -> None:
+    """Say ourselves how Locust exits: a request that failed is what was measured, and no fault of the tool (exit 1).
+
+    `--exit-code-on-error` says otherwise where somebody wants that.
+    """
+    if environment.process_exit_code is not None or environment.runner is None:
+        return
+    wanted = getattr(environment.parsed_options, "exit_code_on_error", 1)
+    failed = bool(environment.runner.errors) and wanted not in (0, 1)
+    environment.process_exit_code = wanted if failed else int(bool(environment.runner.exceptions))
 
 
 def _set_stage(environment: Environment, options: Any, stack: ExitStack) -> None:

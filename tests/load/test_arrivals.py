@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import gevent
@@ -14,6 +15,7 @@ from janusload.load.recorder import Recorder
 from janusload.pacing import Schedule, plateau
 from janusload.records import LateRecord, Outcome, Record, RequestRecord, Source
 from tests.fake_janus import DROP, FakeJanus
+from tests.test_run_ends import server_process
 
 
 class Kept(Recorder):
@@ -99,3 +101,32 @@ def test_lost_connections_are_recorded_and_opened_again() -> None:
     assert Outcome.DROPPED in outcomes
     assert outcomes[-1] == Outcome.OK
     assert sum(isinstance(r, RequestRecord) and r.name == "ws.connect" for r in kept.records) == 6
+
+
+def test_a_frozen_server_shows_in_the_high_quantiles() -> None:
+    """No coordinated omission: what was due while nothing answered waited for as long as it did."""
+    frozen_s = 2.0
+    with server_process() as (url, process):
+        kept = Kept()
+
+        def connect(number: int) -> Connection:
+            observer = kept.observer(f"stream-{number}", Source.ARRIVALS)
+            return Connection(url, timeout_s=10.0, observer=observer)
+
+        arrivals = Arrivals(connect, 3, 10.0, Health(lambda record: None, lambda: (0, 0)))
+        arrivals.open()
+        sender = gevent.spawn(arrivals.run, Schedule([plateau(100, 5.0)]), time.monotonic_ns())
+        gevent.sleep(1.5)
+        process.send_signal(signal.SIGSTOP)
+        gevent.sleep(frozen_s)
+        process.send_signal(signal.SIGCONT)
+        sender.get(timeout=30)
+        deadline = time.monotonic() + 10
+        while arrivals.in_flight and time.monotonic() < deadline:
+            gevent.sleep(0.05)
+        arrivals.close()
+    waits = sorted((r.answered_ns - r.due_ns) / 1e9 for r in kept.creates() if r.answered_ns is not None)
+    assert len(waits) == 500
+    # two of the five seconds of arrivals fell into the freeze: evenly from none to all of it
+    assert waits[round(0.99 * 500) - 1] > 0.9 * frozen_s
+    assert sum(wait > 0.5 * frozen_s for wait in waits) >= 0.8 * 100 * 0.5 * frozen_s

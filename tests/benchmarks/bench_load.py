@@ -1,0 +1,205 @@
+"""How true the offered load is, and what it costs: `make bench-load` (some three minutes on a quiet machine).
+
+Against the scripted server of the tests in a process of its own, so that no figure here is Janus's.
+"""
+
+from __future__ import annotations
+
+# isort: off
+import locust  # noqa: F401 - patches the standard library, as in a run
+
+# isort: on
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import gevent
+import psutil
+
+from janusload.janus.connection import Connection
+from janusload.load.arrivals import Arrivals
+from janusload.load.health import Health
+from janusload.load.recorder import Recorder
+from janusload.pacing import Schedule, plateau
+from janusload.records import Record, RequestRecord, Source
+from janusload.run_folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+
+
+class Kept(Recorder):
+    """Keeps the requests of the stream besides writing them."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(folder.writer("load"))
+        self.creates: list[RequestRecord] = []
+
+    def write(self, record: Record) -> None:
+        super().write(record)
+        if isinstance(record, RequestRecord) and record.name == "janus.create":
+            self.creates.append(record)
+
+
+@contextmanager
+def server() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    process = subprocess.Popen([sys.executable, "-m", "tests.fake_janus"], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip(), process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextmanager
+def stream(url: str, timeout_s: float) -> Iterator[tuple[Arrivals, Kept]]:
+    with tempfile.TemporaryDirectory() as path:
+        recorder = Kept(RunFolder.create(Path(path) / "run"))
+        health = Health(recorder.write, lambda: (0, 0))
+
+        def connect(number: int) -> Connection:
+            observer = recorder.observer(f"stream-{number}", Source.ARRIVALS)
+            return Connection(url, timeout_s=timeout_s, observer=observer)
+
+        arrivals = Arrivals(connect, 20, timeout_s, health)
+        recorder.start()
+        health.start()
+        arrivals.open()
+        try:
+            yield arrivals, recorder
+        finally:
+            arrivals.close()
+            health.stop()
+            recorder.close()
+
+
+def at(quantile: float, values: list[float]) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))]
+
+
+def due_times(seconds: float) -> None:
+    """When arrivals leave against when they are due, at 500 a second."""
+    with server() as (url, _), stream(url, 5.0) as (arrivals, recorder):
+        gevent.sleep(1.0)
+        before = psutil.Process().cpu_times()
+        arrivals.run(Schedule([plateau(500, seconds)]), time.monotonic_ns() + 10_000_000)
+        after = psutil.Process().cpu_times()
+        gevent.sleep(0.5)
+        errors_ms = [(r.sent_ns - r.due_ns) / 1e6 for r in recorder.creates if r.sent_ns is not None]
+    cpu_s = after.user + after.system - before.user - before.system
+    print(
+        f"due times at 500/s for {seconds:g} s: {len(errors_ms)} sent, error p50 {at(0.5, errors_ms):.3f} ms,"
+        f" p99 {at(0.99, errors_ms):.3f} ms, p99.9 {at(0.999, errors_ms):.3f} ms;"
+        f" CPU {cpu_s / len(errors_ms) * 1e6:.0f} us per create with its destroy"
+    )
+
+
+def freeze(frozen_s: float) -> None:
+    """A server frozen with SIGSTOP must show in the p99 of what was due meanwhile."""
+    with server() as (url, process), stream(url, frozen_s + 30) as (arrivals, recorder):
+        sender = gevent.spawn(arrivals.run, Schedule([plateau(50, 2 * frozen_s)]), time.monotonic_ns())
+        gevent.sleep(frozen_s / 2)
+        process.send_signal(signal.SIGSTOP)
+        gevent.sleep(frozen_s)
+        process.send_signal(signal.SIGCONT)
+        sender.join()
+        gevent.sleep(2.0)
+        waits_s = [(r.answered_ns - r.due_ns) / 1e9 for r in recorder.creates if r.answered_ns is not None]
+    print(
+        f"frozen for {frozen_s:g} s: {len(waits_s)} answers, p50 {at(0.5, waits_s):.3f} s,"
+        f" p99 {at(0.99, waits_s):.3f} s"
+    )
+
+
+def recording(count: int) -> None:
+    """CPU and memory of recording so many samples."""
+    process = psutil.Process()
+    with tempfile.TemporaryDirectory() as path:
+        folder = RunFolder.create(Path(path) / "run")
+        writer = folder.writer("load")
+        base = RequestRecord(0, "janus.create", "arrivals", 1, 1, 2, 3, 5.0, "ok", user="stream-1")
+        writer.write(base)
+        writer.flush()
+        first_mb = process.memory_info().rss / 1e6
+        began = process.cpu_times()
+        for number in range(count):
+            writer.write(
+                RequestRecord(number, "janus.create", "arrivals", 1, number, number, number, 5.0, "ok", user="stream-1")
+            )
+            if number % 300 == 299:
+                writer.flush()
+        writer.close()
+        ended = process.cpu_times()
+        last_mb = process.memory_info().rss / 1e6
+        size_mb = sum(file.stat().st_size for file in folder.records.iterdir()) / 1e6
+    cpu_s = ended.user + ended.system - began.user - began.system
+    print(
+        f"recording {count} samples: {cpu_s / count * 1e6:.2f} us of CPU each, {size_mb:.0f} MB on disk,"
+        f" resident memory {first_mb:.0f} -> {last_mb:.0f} MB"
+    )
+
+
+def users(count: int, seconds: float) -> None:
+    """So many signalling-only users in one process: what each costs."""
+    text = (
+        f'name = "crowd"\nasks = "?"\nrun_time = "{seconds:g} s"\n[[users]]\nname = "client"\ncount = {count}\n'
+        'media = "none"\nspawn_rate = "100/s"\n'
+        'life = ["connect", "create", "attach", "join", { repeat = 100, steps = ["wait 8 s..12 s", "list"] }]\n'
+    )
+    with server() as (url, _), tempfile.TemporaryDirectory() as path:
+        folder = RunFolder.create(Path(path) / "run")
+        folder.write_text("scenario.toml", text)
+        target = {"url": url, "allow_public": False, "ca": None, "insecure": False}
+        folder.write_meta(target=target, scenario={"changes": []})
+        run = subprocess.Popen(
+            [sys.executable, "-m", "janusload.load", str(folder.path), "--tell-fd", "1"],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        process = psutil.Process(run.pid)
+        steady_from: float | None = None
+        cpu = 0.0
+        rss_mb = 0.0
+        assert run.stdout is not None
+        for line in run.stdout:
+            if '"phase": "steady"' in line:
+                times = process.cpu_times()
+                now = time.monotonic()
+                if steady_from is None:
+                    steady_from, cpu = now, times.user + times.system
+                elif now - steady_from > 1:
+                    spent = (times.user + times.system - cpu) / (now - steady_from)
+                    rss_mb = process.memory_info().rss / 1e6
+                    said = line
+        run.wait()
+    failures = said[said.index('"failures"') :].partition("}")[0]
+    print(
+        f"{count} signalling-only users in one process, each asking every 10 s and kept alive: {spent * 100:.0f} % of a"
+        f" core, {rss_mb:.0f} MB; {failures}}}"
+    )
+    each = spent / count
+    print(f"  so one core at 80 % carries {0.8 / each:,.0f}, and --processes 2 on two cores {1.6 / each:,.0f} of them")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="shorter, for a look")
+    quick = parser.parse_args().quick
+    print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
+    recording(100_000 if quick else 1_000_000)
+    due_times(10 if quick else 60)
+    freeze(3 if quick else 15)
+    users(500 if quick else 2000, 10 if quick else 20)
+
+
+if __name__ == "__main__":
+    main()
