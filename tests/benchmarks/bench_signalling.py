@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,11 @@ def main() -> None:
     parser.add_argument("--crowd", type=int, default=5000, help="connections kept alive in one process; 0 for none")
     parser.add_argument("--crowd-seconds", type=float, default=120.0)
     parser.add_argument("--truth-seconds", type=float, default=20.0, help="0 for none")
+    parser.add_argument(
+        "--real-time",
+        action="store_true",
+        help="run the third part under SCHED_FIFO, where others use the machine too (needs root)",
+    )
     options = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     more: dict[str, Any] = {"conditions": conditions(options)}
@@ -56,7 +62,7 @@ def main() -> None:
             if options.crowd:
                 more["crowd"] = crowd(lab, options.crowd, options.crowd_seconds)
     if options.truth_seconds:
-        more["truth"] = truth(options.truth_seconds)
+        more["truth"] = truth(options.truth_seconds, ["chrt", "--fifo", "5"] if options.real_time else [])
     (OUT / "signalling-more.json").write_text(json.dumps(more, indent=1) + "\n")
     print(f"\nrows in {OUT / 'signalling.json'}, the rest in {OUT / 'signalling-more.json'}")
 
@@ -105,12 +111,12 @@ def crowd(lab: Lab, connections: int, seconds: float) -> dict[str, Any]:
     return said
 
 
-def truth(seconds: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.benchmarks.delay_server"]
+def truth(seconds: float, prefix: list[str]) -> dict[str, Any]:
+    command = [*prefix, sys.executable, "-m", "tests.benchmarks.delay_server"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            said = run("signalling_truth", server.stdout.readline().strip(), seconds)
+            said = run("signalling_truth", server.stdout.readline().strip(), seconds, prefix=prefix)
         finally:
             server.kill()
     print("\nreported latency against known delays:")
@@ -119,9 +125,9 @@ def truth(seconds: float) -> dict[str, Any]:
     return said
 
 
-def run(module: str, *arguments: object) -> dict[str, Any]:
+def run(module: str, *arguments: object, prefix: Sequence[str] = ()) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", f"tests.benchmarks.{module}", *map(str, arguments)],
+        [*prefix, sys.executable, "-m", f"tests.benchmarks.{module}", *map(str, arguments)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -140,6 +146,7 @@ def conditions(options: argparse.Namespace) -> dict[str, Any]:
         "packages": {name: version(name) for name in ("gevent", "websockets", "websocket-client")},
         "rounds": options.rounds,
         "seconds": options.seconds,
+        "truth_real_time": options.real_time,
         "session_timeout_s": SESSION_TIMEOUT_S,
     }
 

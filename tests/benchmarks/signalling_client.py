@@ -6,6 +6,7 @@ at the end: requests answered (a create and a destroy are two), CPU seconds of t
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import time
@@ -60,16 +61,16 @@ def ours_submit(url: str, connections: int, seconds: float) -> tuple[int, float,
             opened[number].submit(
                 "destroy",
                 fields={"session_id": created_id(transaction.reply)},
-                on_done=lambda transaction: destroyed(number, transaction),
+                on_done=functools.partial(destroyed, number),
             )
 
     def destroyed(number: int, transaction: Transaction) -> None:
         if transaction.reply is not None:
             done[number] += 1
-            opened[number].submit("create", on_done=lambda transaction: created(number, transaction))
+            opened[number].submit("create", on_done=functools.partial(created, number))
 
     for number in range(connections):
-        opened[number].submit("create", on_done=lambda transaction, number=number: created(number, transaction))
+        opened[number].submit("create", on_done=functools.partial(created, number))
     result = _measure(done, seconds, gevent.sleep)
     for connection in opened:
         connection.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -21,7 +22,8 @@ from janusload.errors import (
     TransactionTimeout,
 )
 from janusload.janus import frames
-from janusload.janus.connection import MAX_MESSAGE_BYTES, Connection
+from janusload.janus.channel import MAX_MESSAGE_BYTES
+from janusload.janus.connection import Connection
 from janusload.janus.link import MAX_WAITING_BYTES
 from janusload.janus.protocol import Transaction
 from janusload.records import Outcome
@@ -288,14 +290,21 @@ def test_a_server_that_never_reads_costs_bounded_memory_and_is_no_timeout() -> N
 
 
 def test_what_waited_is_written_when_the_server_reads_again() -> None:
+    go = threading.Event()
+
     def reads_later(client: socket.socket) -> None:
-        time.sleep(0.2)
+        go.wait(5)
         sends()(client)
 
     with HostileServer(upgraded(reads_later), receive_bytes=4096) as server, Connection(server.url) as connection:
         big = {"body": "x" * 300_000}
-        sent = [connection.submit("message", fields=big, timeout_s=5) for _ in range(10)]
+        sent = [connection.submit("message", fields=big, timeout_s=9)]
+        while sent[-1].sent_ns is not None:  # until the kernel takes no more
+            sent.append(connection.submit("message", fields=big, timeout_s=9))
+        sent.append(connection.submit("message", fields=big, timeout_s=9))
+        gevent.sleep(0.1)
         assert sent[-1].sent_ns is None
+        go.set()
         wait_until(lambda: all(t.sent_ns is not None for t in sent))
         moments = [t.sent_ns for t in sent if t.sent_ns is not None]
         assert moments == sorted(moments)
