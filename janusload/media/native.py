@@ -331,7 +331,7 @@ class NativeTick:
         NoNativeTick: it cannot be had here.
     """
 
-    FILL = 200
+    FILL = 100
 
     def __init__(self, slots: int, lateness: Lateness) -> None:
         self._library = library()
