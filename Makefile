@@ -51,6 +51,9 @@ fuzz: setup  ## feed the protocol (or TARGET=recordings: their reader) what nobo
 	@$(PYTHON) -m tests.fuzz.$(TARGET) -max_total_time=$${FUZZ_SECONDS:-600} -max_len=4096 -print_final_stats=1 \
 		-artifact_prefix=reports/out/fuzz/ reports/out/fuzz/$(TARGET) tests/fuzz/corpus/$(TARGET)
 
+bench-analysis: setup  ## how long a report takes and how much memory, from 10^4 to 10^7 records, on one core
+	$(PYTHON) -m tests.benchmarks.bench_analysis
+
 demo: setup  ## find the knee of a private Janus; the report lands in reports/out/demo
 	$(JANUSLOAD) run scenarios/knee.toml --lab --out reports/out/demo --replace
 

@@ -15,8 +15,8 @@ from rich.text import Text
 from janusload.comparison import Aspect, Change, Compared, Comparison, Side
 from janusload.report import html, tables, wording
 from janusload.report.charts.compared import compared
-from janusload.report.files import replace_file
 from janusload.report.markdown import plain
+from janusload.report.whole_file import replace_file
 
 SIGNS = {Change.BETTER: "▲", Change.WORSE: "▼", Change.SAME: "=", Change.NOT_COMPARABLE: "?"}
 _STYLES = {Change.BETTER: "green", Change.WORSE: "red", Change.SAME: "cyan", Change.NOT_COMPARABLE: "yellow"}

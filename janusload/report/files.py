@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-from janusload.errors import RunFolderError
 from janusload.report import badge, html, junit, markdown
+from janusload.report.whole_file import replace_file
 from janusload.summary import Summary
 
 _FILES: dict[str, Callable[[Summary], str]] = {
@@ -32,19 +31,3 @@ def write(summary: Summary, folder: Path, home: str = "") -> list[Path]:
     small = [replace_file(folder / name, render(summary)) for name, render in _FILES.items()]
     # last: where the disk is nearly full, the small files are there
     return [*small, replace_file(folder / "report.html", html.render(summary, home))]
-
-
-def replace_file(path: Path, text: str) -> Path:
-    """Write a whole file so that a reader sees the old one or the new one.
-
-    Raises:
-        RunFolderError: it cannot be written.
-    """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise RunFolderError(f"cannot write {path}: {error.strerror or error}") from error
-    return path

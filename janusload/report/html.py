@@ -8,10 +8,13 @@ outside ever slip through the escaping, it still could not act.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,14 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from janusload.errors import RunFolderError
 from janusload.report import storage_tables, tables, wording
 from janusload.report.charts import Figure, figures
 from janusload.report.first_screen import first_screen, trust
+from janusload.report.whole_file import replace_file
 from janusload.summary import Summary
 
+_BUNDLED = "window.vegaEmbed = vegaEmbed;"
 _PAGE = Path(__file__).with_name("page")
 
 
@@ -127,10 +133,26 @@ def _file(name: str) -> Markup:
 @cache
 def _bundle() -> Markup:
     """Vega, Vega-Lite and Vega-Embed as one script, which sets `vegaEmbed`."""
-    text: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    # putting it together takes two seconds of CPU, and it changes with the installed package only
+    kept = (
+        _cache_folder() / f"vega-{version('vl-convert-python')}-{hashlib.sha256(_BUNDLED.encode()).hexdigest()[:8]}.js"
+    )
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        digest, _, text = kept.read_text(encoding="utf-8").partition("\n")
+        if digest == hashlib.sha256(text.encode()).hexdigest():
+            return Markup(text)
+    text = vl_convert.javascript_bundle(_BUNDLED)
     # a browser hashes what it parsed, and its parser turns every line end into \n
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
+    with contextlib.suppress(RunFolderError, OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(kept, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
     return Markup(text)
+
+
+def _cache_folder() -> Path:
+    """The user's (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "janusload"
 
 
 def _hash(script: str) -> Markup:

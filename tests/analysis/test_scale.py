@@ -20,7 +20,7 @@ STEPS = 12
 STEP_S = 60.0
 
 
-def write(folder: RunFolder, records: int) -> None:
+def write(folder: RunFolder, records: int, step_s: float = STEP_S) -> None:
     """A run of twelve steps with timeouts from the ninth on, half creates and half destroys, by whole columns."""
     random = np.random.default_rng(1)
     writer = folder.writer("load")
@@ -33,11 +33,11 @@ def write(folder: RunFolder, records: int) -> None:
     with pa.OSFile(str(folder.records / "request-load.arrows"), "wb") as file, pa.ipc.new_stream(file, schema) as out:
         for step in range(STEPS):
             count = round(records / 2 / (STEPS * (STEPS + 1) / 2) * (step + 1))
-            writer.write(MarkerRecord(ns(step * STEP_S), MarkerKind.STEP_BEGIN, step, value=count / STEP_S))
-            writer.write(MarkerRecord(ns((step + 1) * STEP_S), MarkerKind.STEP_END, step, value=float(count)))
+            writer.write(MarkerRecord(ns(step * step_s), MarkerKind.STEP_BEGIN, step, value=count / step_s))
+            writer.write(MarkerRecord(ns((step + 1) * step_s), MarkerKind.STEP_END, step, value=float(count)))
             for name in (0, 1):
                 for piece in np.array_split(np.arange(count), 60):
-                    due = START_NS + ((step + piece / count) * STEP_S * S).astype(np.int64)
+                    due = START_NS + ((step + piece / count) * step_s * S).astype(np.int64)
                     wait = random.lognormal(np.log(0.04 + 0.02 * step), 0.8, len(piece))
                     slow = (wait > 2.0) | ((random.random(len(piece)) < 0.1) & (step >= 8))
                     none = np.zeros(len(piece), np.int64)

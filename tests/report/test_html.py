@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -128,3 +129,21 @@ def test_the_library_is_there_once() -> None:
 def test_reads_back_what_it_came_from() -> None:
     summary = sample.with_limits()
     assert html.render(Summary.from_json(summary.to_json())) == html.render(summary)
+
+
+def test_the_bundle_is_kept_and_a_damaged_one_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = []
+
+    def bundle(text: str) -> str:
+        made.append(text)
+        return "a\r\n</script>"
+
+    monkeypatch.setattr(html.vl_convert, "javascript_bundle", bundle)
+    fresh = html._bundle.__wrapped__
+    assert fresh() == fresh() == "a\n<\\/script>" and len(made) == 1
+    kept = next((tmp_path / "janusload").iterdir())
+    kept.write_text(kept.read_text().replace("a", "b"))
+    assert fresh() == "a\n<\\/script>" and len(made) == 2
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    assert fresh() == "a\n<\\/script>"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import altair as alt
+
 from janusload.report.charts.curves import request_curves, step_curves
 from janusload.report.charts.figure import Figure
 from janusload.report.charts.latency import latency
@@ -17,16 +19,18 @@ __all__ = ["Figure", "figures"]
 
 def figures(summary: Summary) -> list[Figure]:
     """Every chart that has data, in the order in which one asks."""
-    made = [
-        rate(summary),
-        prevailing(summary),
-        latency(summary),
-        step_curves(summary),
-        sweep(summary),
-        request_curves(summary),
-        timeline(summary),
-        heard(summary),
-        recordings(summary),
-        generator(summary),
-    ]
+    # every part would be checked against altair's schema as it is made, too
+    with alt.utils.schemapi.debug_mode(False):
+        made = [
+            rate(summary),
+            prevailing(summary),
+            latency(summary),
+            step_curves(summary),
+            sweep(summary),
+            request_curves(summary),
+            timeline(summary),
+            heard(summary),
+            recordings(summary),
+            generator(summary),
+        ]
     return [figure for figure in made if figure is not None]

@@ -112,7 +112,8 @@ class Figure(NamedTuple):
 
 def drawn(chart: Any) -> dict[str, Any]:
     """An altair chart as a specification of our look."""
-    spec: dict[str, Any] = chart.to_dict()
+    # altair checks each part against its schema many times over: a second of CPU a report, for what the tests check
+    spec: dict[str, Any] = chart.to_dict(validate=False)
     spec["config"] = _CONFIG
     spec.pop("$schema", None)  # an address, and the page holds none
     return spec
