@@ -30,8 +30,14 @@ _LOG_LAG_NS = 1_200_000_000
 _SPOKE_NS = 10_000_000_000
 #: answers that were on their way when the process was looked at
 _AFTER_ALL_NS = 500_000_000
-#: of kinds that grow into each other, the lesser ones
-_RANK = {FailureKind.OVERLOAD: 0, FailureKind.CPU_STARVED: 0, FailureKind.PLUGIN_STUCK: 1, FailureKind.CORE_STUCK: 2}
+#: of kinds that grow into each other, the lesser ones: a path that comes back lets TCP through first
+_RANK = {
+    FailureKind.OVERLOAD: 0,
+    FailureKind.CPU_STARVED: 0,
+    FailureKind.PLUGIN_STUCK: 1,
+    FailureKind.CORE_STUCK: 2,
+    FailureKind.PROCESS_FROZEN: 3,
+}
 
 #: rungs that must be known to answer, or not to, before something further in is blamed
 _OUTER = {FailureKind.PLUGIN_STUCK: (Rung.WS_PING, *CORE_RUNGS), FailureKind.CORE_STUCK: (Rung.WS_PING,)}

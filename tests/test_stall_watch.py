@@ -188,4 +188,13 @@ def test_a_path_that_is_cut_is_never_called_a_stuck_server() -> None:
         if second > 2:
             watch.notice(Rung.TCP, ns(second - 2), ns(second + 0.8), "unanswered")
             found += [stall.finding.kind for stall in [watch.judge(ns(second + 0.8))] if stall]
+            watch.stall = watch.judge(ns(second + 0.8))
     assert {*found} == {FailureKind.UNREACHABLE}
+    # when it is back, connections come up before the old one goes on
+    watch.notice(Rung.TCP, ns(7), ns(8.1), "answered")
+    watch.notice(Rung.WS_PING, ns(8), ns(8.75), "overdue")
+    watch.stall = watch.judge(ns(8.8))
+    assert watch.stall is not None and watch.stall.finding.kind is FailureKind.UNREACHABLE
+    for rung in API_RUNGS:
+        watch.notice(rung, ns(9), ns(9.1), "answered")
+    assert watch.judge(ns(9.2)) is None

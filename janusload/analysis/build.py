@@ -19,7 +19,7 @@ from janusload.analysis.censored import one_sided_z, wilson_bounds
 from janusload.analysis.failure import Evidence, failure_of
 from janusload.analysis.frames import Frames, read_frames
 from janusload.analysis.generator import generator_of
-from janusload.analysis.headline import headline
+from janusload.analysis.headline import Borne, headline
 from janusload.analysis.media import Flow, flow_of, media_of
 from janusload.analysis.memory import memory_of
 from janusload.analysis.onset import locate
@@ -34,7 +34,7 @@ from janusload.analysis.sweep import sweep_of
 from janusload.analysis.thresholds import thresholds_of
 from janusload.analysis.timeline import axis_of, timeline_of
 from janusload.analysis.windows import bins_of_equal_count, step_at, windows_of
-from janusload.records import MarkerKind, Source
+from janusload.records import MarkerKind, Outcome, Source
 from janusload.run_folder import RunFolder
 from janusload.summary import Failure, Leaks, Onset, OnsetStatus, RunFacts, Summary, Threshold, Verdict
 
@@ -116,10 +116,11 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
     failure = _failure(frames, attempts, taken, stopped, plan, timeout_s, (begin_ns, last_ns), meta)
     if folder.evidence.is_dir() and any(folder.evidence.iterdir()):
         failure = failure.model_copy(update={"evidence": folder.evidence.name})
+    climbs = part(meta, "analysis").get("climbs") is not False
     axis = axis_of(begin_ns, last_ns)
     summary = Summary(
         verdict=Verdict.INCONCLUSIVE,  # until the limits are judged
-        headline=headline(onset, failure, plan),
+        headline=headline(onset, failure, plan, None if climbs else _borne(frames, failure, begin_ns, last_ns)),
         run=_facts(folder, meta, plan, (last_ns - begin_ns) / 1e9, frames.unread_bytes),
         onset=onset,
         onset_by_latency=None if prevailing is None else prevailing[0],
@@ -142,9 +143,17 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
         ),
     )
     thresholds = thresholds_of(meta.get("limits") or [], summary, frames["request"], plan.end)
-    climbs = part(meta, "analysis").get("climbs") is not False
     verdict = _verdict(onset, thresholds, climbs=climbs, valid=summary.generator.valid)
     return summary.model_copy(update={"verdict": verdict, "thresholds": thresholds})
+
+
+def _borne(frames: Frames, failure: Failure, begin_ns: int, last_ns: int) -> Borne:
+    """What the server was put through: from the first load to its failure, or to the load's end."""
+    span = _load_span(frames["marker"]) or (begin_ns, last_ns)
+    until_ns = span[1] if failure.first_seen_s is None else begin_ns + round(failure.first_seen_s * 1e9)
+    request = frames["request"]
+    joined = request[(request["name"] == "audiobridge.join") & (request["outcome"] == Outcome.OK)]
+    return Borne(max(0.0, (until_ns - span[0]) / 1e9), int((joined["answered_ns"] < until_ns).sum()))
 
 
 def _load_span(marker: pd.DataFrame) -> tuple[int, int] | None:

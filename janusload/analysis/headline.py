@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from janusload.analysis.plan import Plan
 from janusload.analysis.quantiles import deciding
 from janusload.analysis.wording import AT_ONCE_S, bound, duration_range, figure, load_range, percent
 from janusload.summary import Failure, FailureKind, Onset, OnsetStatus, Quantile
+
+
+class Borne(NamedTuple):
+    """What a server was put through until it failed, or until the load ended.
+
+    Attributes:
+        seconds: for how long.
+        joins: how many people joined an AudioBridge room.
+    """
+
+    seconds: float
+    joins: int
+
 
 _KINDS = {
     FailureKind.OVERLOAD: "Overload",
@@ -23,8 +38,20 @@ _KINDS = {
 }
 
 
-def headline(onset: Onset, failure: Failure, plan: Plan) -> str:
-    """Say what the run came to."""
+#: no word on an onset, so a run that was not to find one says how long the server bore it
+_SILENT = (OnsetStatus.INSUFFICIENT_DATA, OnsetStatus.GENERATOR_LIMITED, OnsetStatus.ABORTED)
+
+_PLUGINS = {"audiobridge": "AudioBridge"}
+
+
+def headline(onset: Onset, failure: Failure, plan: Plan, borne: Borne | None = None) -> str:
+    """Say what the run came to.
+
+    Args:
+        borne: what the server was put through, where the run was not to find an onset.
+    """
+    if borne is not None and onset.status in _SILENT and (onset.load_bracket or (None,))[0] is None:
+        return _endurance(failure, borne)
     return f"{_onset(onset, plan)}{_failure(failure)}"
 
 
@@ -119,6 +146,25 @@ def _failure(failure: Failure) -> str:
             return f" {words}: back at once when the load went off."
         return f" {words}: back after {failure.recovered_after_s:.1f} s."
     return f" {words}: not seen to come back."
+
+
+def _endurance(failure: Failure, borne: Borne) -> str:
+    joins = f" and {borne.joins:,} join{'s' * (borne.joins != 1)}" if borne.joins else ""
+    span = f"{borne.seconds:.0f} s{joins}"
+    if failure.kind in (FailureKind.NONE, FailureKind.GENERATOR_LIMITED):
+        return f"No stall in {span}."
+    if failure.kind is FailureKind.CRASHED:
+        return f"Crashed after {span}."
+    words = _KINDS[failure.kind].lower()
+    if failure.plugin is not None:
+        where = "lock" if "lock" in failure.rule else "plugin"
+        words = f"{words}, {_PLUGINS.get(failure.plugin, failure.plugin)} {where}"
+    if failure.lasted_s is not None:
+        return f"Stopped answering after {span} for {failure.lasted_s:.1f} s ({words})."
+    if failure.recovered_after_s is not None:
+        back_s = failure.recovered_after_s
+        return f"Stopped answering after {span}; back {back_s:.1f} s after the load went off ({words})."
+    return f"Stopped answering after {span}; did not come back ({words})."
 
 
 def _short(request: str) -> str:

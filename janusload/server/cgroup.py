@@ -197,6 +197,6 @@ def _number(path: Path) -> int | None:
 def _read(path: Path) -> str:
     """A file of the control group; empty if it is not there (another version, or the group is gone)."""
     try:
-        return path.read_text(encoding="ascii", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""

@@ -94,7 +94,6 @@ class ProcessWatch:
         self._open = Bounded("descriptors", self._read_open, within_s=WITHIN_S)
         self._disk = Bounded("disk", self._read_disk, within_s=WITHIN_S)
         self._threads = Bounded("threads", self._read_threads, within_s=WITHIN_S)
-        self._limits = _limits(pid)
         self.sample()
 
     @property
@@ -124,6 +123,7 @@ class ProcessWatch:
             return Observation(ServerRecord(now_ns, None, None, None, None, None, None, None, ""), None)
         self._note(opened, threads)
         worst = max(opened.sockets, key=lambda each: each.drops, default=None) if opened else None
+        fds_limit, threads_limit = _limits(self.pid)  # prlimit(1) may have changed them
         record = ServerRecord(
             t_ns=now_ns,
             cpu_percent=self._cpu_percent(now_ns, basics),
@@ -134,8 +134,8 @@ class ProcessWatch:
             threads=basics.threads if basics else None,
             fds=opened.fds if opened else None,
             state=state,
-            fds_limit=self._limits[0],
-            threads_limit=_least(self._limits[1], self.groups.threads_limit()),
+            fds_limit=fds_limit,
+            threads_limit=_least(threads_limit, self.groups.threads_limit()),
             written_bytes=basics.written_bytes if basics else None,
             cpu_limit_percent=quota.limit_percent,
             cgroup_bytes=memory.used_bytes,

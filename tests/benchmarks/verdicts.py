@@ -81,7 +81,8 @@ def told(out: Path) -> dict[str, Any]:
     begun = marker["t_ns"][marker["kind"] == MarkerKind.FAULT]
     undone = marker["t_ns"][marker["kind"] == MarkerKind.FAULT_UNDONE]
     since_ns = int(begun.iloc[0]) if len(begun) else 0
-    stalls = marker[(marker["kind"] == MarkerKind.STALL) & (marker["t_ns"] >= since_ns)]
+    until_ns = int(undone.iloc[0]) if len(undone) else int(marker["t_ns"].max())
+    stalls = marker[(marker["kind"] == MarkerKind.STALL) & (marker["t_ns"].between(since_ns, until_ns))]
     kinds = [str(label).partition(":")[0] for label in stalls["label"]]
     recovered_s = None
     if len(undone):

@@ -1,0 +1,45 @@
+"""The sentence of runs that were not to find an onset: how long the server bore it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from janusload.analysis.headline import Borne, headline
+from janusload.analysis.plan import plan_of
+from janusload.summary import Failure, FailureKind, Onset, OnsetStatus
+
+NOTHING = Onset.model_construct(
+    status=OnsetStatus.INSUFFICIENT_DATA, request="janus.create", timeout_s=5.0, load_bracket=None
+)
+LOCK = "ws_ping answered but ping went unanswered; 21 threads wait for the lock 0x7f of libjanus_audiobridge.so"
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        ({"kind": FailureKind.NONE, "rule": ""}, "No stall in 41 s and 1,900 joins."),
+        (
+            {"kind": FailureKind.CORE_STUCK, "rule": LOCK, "plugin": "audiobridge"},
+            "Stopped answering after 41 s and 1,900 joins; did not come back (core stuck, AudioBridge lock).",
+        ),
+        (
+            {"kind": FailureKind.PLUGIN_STUCK, "rule": "", "plugin": "audiobridge", "lasted_s": 3.25},
+            "Stopped answering after 41 s and 1,900 joins for 3.2 s (plugin stuck, AudioBridge plugin).",
+        ),
+        (
+            {"kind": FailureKind.OVERLOAD, "rule": "", "recovered_after_s": 2.0},
+            "Stopped answering after 41 s and 1,900 joins; back 2.0 s after the load went off (overload).",
+        ),
+        ({"kind": FailureKind.CRASHED, "rule": ""}, "Crashed after 41 s and 1,900 joins."),
+    ],
+)
+def test_how_long_a_server_bore_it(failure: dict[str, Any], said: str) -> None:
+    assert headline(NOTHING, Failure(**failure), plan_of({}), Borne(41.2, 1900)) == said
+
+
+def test_without_joins_it_speaks_of_time_alone() -> None:
+    nothing = Failure(kind=FailureKind.NONE, rule="")
+    assert headline(NOTHING, nothing, plan_of({}), Borne(41.2, 0)) == "No stall in 41 s."
+    assert headline(NOTHING, nothing, plan_of({}), Borne(41.2, 1)) == "No stall in 41 s and 1 join."
