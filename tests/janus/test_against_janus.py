@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import gevent
 import pytest
 
 from janusload.errors import ConnectionLost, CoreError
@@ -16,18 +15,12 @@ from janusload.janus.connection import Connection
 from janusload.janus.events import Detached, SessionTimeout
 from janusload.janus.tokens import signed_token
 from janusload.lab import Lab, LabOptions
+from tests.janus.waiting import wait_until
 
 pytestmark = pytest.mark.lab
 
 ECHOTEST = "janus.plugin.echotest"
 CANDIDATE = {"candidate": "candidate:1 1 udp 1 198.19.0.1 9 typ host", "sdpMid": "0", "sdpMLineIndex": 0}
-
-
-def wait_until(condition: Callable[[], object], within_s: float = 5.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        gevent.sleep(0.01)
 
 
 @pytest.fixture(scope="module", params=["janus", "1.4.1"], ids=["installed", "1.4.1"])

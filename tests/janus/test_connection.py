@@ -23,19 +23,13 @@ from janusload.janus.plugins.audiobridge import AudioBridge
 from janusload.janus.protocol import Fault, Transaction
 from janusload.records import Outcome
 from tests.fake_janus import DROP, ERROR, GARBAGE, SILENCE, FakeJanus
+from tests.janus.waiting import wait_until
 
 
 @pytest.fixture
 def janus() -> Iterator[FakeJanus]:
     with FakeJanus() as server:
         yield server
-
-
-def wait_until(condition: object, within_s: float = 3.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "it did not come to that"
-        gevent.sleep(0.005)
 
 
 def test_a_life_in_order(janus: FakeJanus) -> None:

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable
 
 import gevent
 import pytest
@@ -38,15 +37,8 @@ from tests.janus.hostile import (
     sends,
     upgraded,
 )
+from tests.janus.waiting import wait_until
 from tests.janus.wire import frame, text
-
-
-def wait_until(condition: Callable[[], object], within_s: float = 5.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        gevent.sleep(0.005)
-
 
 # -- slow or stuck, told apart by type --------------------------------------------------------------------------------
 

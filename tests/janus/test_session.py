@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import gevent
@@ -16,19 +15,13 @@ from janusload.janus.events import Detached, Hangup, Media, PluginEvent, Session
 from janusload.janus.handle import Handle, Reply
 from janusload.janus.plugins.audiobridge import AudioBridge
 from tests.fake_janus import ERROR, SILENCE, FakeJanus
+from tests.janus.waiting import wait_until
 
 
 @pytest.fixture
 def janus() -> Iterator[FakeJanus]:
     with FakeJanus() as server:
         yield server
-
-
-def wait_until(condition: Callable[[], object], within_s: float = 5.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        gevent.sleep(0.005)
 
 
 def sent(janus: FakeJanus, verb: str) -> list[dict[str, Any]]:
