@@ -51,9 +51,13 @@ class Health:
     Args:
         write: takes the records.
         gauges: returns (in flight, users) at the moment.
+        process: what it is called; by its number if not said.
     """
 
-    def __init__(self, write: Callable[[Record], None], gauges: Callable[[], tuple[int, int]]) -> None:
+    def __init__(
+        self, write: Callable[[Record], None], gauges: Callable[[], tuple[int, int]], *, process: str = ""
+    ) -> None:
+        self._name = process or f"load-{os.getpid()}"
         self._write = write
         self._gauges = gauges
         self._process = psutil.Process()
@@ -99,7 +103,7 @@ class Health:
             in_flight, users = self._gauges()
             self.latest = HealthRecord(
                 t_ns=time.monotonic_ns(),
-                process=f"load-{os.getpid()}",
+                process=self._name,
                 cpu_percent=self._process.cpu_percent(),
                 rss_bytes=self._process.memory_info().rss,
                 fds=self._process.num_fds(),

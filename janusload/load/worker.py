@@ -172,7 +172,7 @@ class WorkerProcess:
         recorder.start()
         if has_audio:
             engine.start()
-        self._health = Health(recorder.write, lambda: (self._in_flight(), stage.participants))
+        self._health = Health(recorder.write, lambda: (self._in_flight(), stage.participants), process=name)
         recorder.on_failure = self._health.failed
         self._arrivals = None
         if scenario.stream is not None:
