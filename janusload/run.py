@@ -12,7 +12,6 @@ import os
 import platform
 import selectors
 import signal
-import ssl
 import subprocess
 import sys
 import time
@@ -31,16 +30,12 @@ from janusload.lab import Lab, LabOptions
 from janusload.lab.faults.plan import PlannedFault, Timetable
 from janusload.records import MarkerKind, MarkerRecord
 from janusload.run_folder import RecordWriter, RunFolder
+from janusload.run_watch import watcher_of
 from janusload.scenario import Scenario, shapes
-from janusload.server.find import find
-from janusload.server.log import FileSource, LogWatch, source_of
 from janusload.server.recordings import uncache
-from janusload.server.recordings.pressure import PressureWatch, disk_speed
-from janusload.server.recordings.storage import StorageWatch, account
-from janusload.server.remote import AgentWatch
-from janusload.server.watch import LocalWatch
+from janusload.server.recordings.storage import account
 from janusload.summary import Summary
-from janusload.watching import Watch, Watcher, WatchOptions
+from janusload.watching import Watcher
 
 #: how long the load process may take to end orderly once it was asked to; then it is killed
 END_WITHIN_S = 30.0
@@ -148,7 +143,7 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
             stack.callback(load.kill)
             recordings = lab.recordings if lab is not None else options.recordings
             secret = lab.api_secret if lab is not None else api_secret
-            watcher = _watcher(options, lab, recordings, folder, writer, secret, say)
+            watcher = watcher_of(options, lab, recordings, folder, writer, secret, say)
             stack.callback(watcher.close)
             faults = None
             if lab is not None and options.faults:
@@ -340,49 +335,6 @@ def _removed_if_nothing_began(folder: RunFolder) -> Iterator[list[bool]]:
     finally:
         if not begun:
             folder.remove()
-
-
-def _watcher(
-    options: RunOptions,
-    lab: Lab | None,
-    recordings: Path | None,
-    folder: RunFolder,
-    writer: RecordWriter,
-    secret: str | None,
-    say: Callable[[str], None],
-) -> Watcher:
-    """What the parent looks at: the server and its recordings, where they can be seen."""
-    watch: Watch | None = None
-    secrets = [each for each in (secret, lab.admin_secret if lab is not None else None) if each]
-    if lab is not None:
-        watch = LocalWatch(lambda: lab.pid, LogWatch(FileSource(lab.log_path, from_start=True)), lab.recordings)
-    elif options.agent is not None:
-        token = os.environ.get("JANUSLOAD_AGENT_TOKEN", "")
-        secrets.append(token)
-        watch = AgentWatch(options.agent, token, tls=_agent_tls(options), allow_public=options.allow_public)
-    elif options.janus_process is not None or options.janus_log is not None:
-        pid = None if options.janus_process is None else find(options.janus_process)
-        log = None if options.janus_log is None else LogWatch(source_of(options.janus_log))
-        watch = LocalWatch(None if pid is None else lambda: pid, log, recordings)
-    limited = lab is not None and lab.options.memory_bytes is not None
-    pressure = PressureWatch(disk_speed(lab.recordings) if lab is not None and limited else None)
-    return Watcher(
-        folder,
-        writer,
-        watch,
-        WatchOptions((lambda: lab.returncode) if lab is not None else (lambda: None), options.backtrace, secrets),
-        say,
-        StorageWatch(recordings).sample if recordings is not None else None,
-        pressure.look,
-    )
-
-
-def _agent_tls(options: RunOptions) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=options.ca)
-    if options.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _leaks(lab: Lab | None, load: _LoadProcess, folder: RunFolder) -> dict[str, int]:

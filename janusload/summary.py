@@ -238,7 +238,13 @@ class Media(_Part):
 
 
 class Server(_Part):
-    """The Janus process, where it could be seen."""
+    """The Janus process, where it could be seen.
+
+    Attributes:
+        udp_drops: datagrams that the kernel dropped during the run because a socket buffer of Janus was full.
+        cannot_see: what stayed unknown, and why, in words.
+        known: stalls, deadlocks and crashes that are known of this version.
+    """
 
     version: str | None = None
     cpu_percent_max: float | None = None
@@ -248,6 +254,10 @@ class Server(_Part):
     rss_mb_max: float | None = None
     threads_max: int | None = None
     fds_max: int | None = None
+    fds_limit: int | None = None
+    udp_drops: int | None = None
+    cannot_see: list[str] = []
+    known: list[str] = []
 
 
 class MemoryGrowth(StrEnum):

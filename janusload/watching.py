@@ -20,6 +20,7 @@ from janusload.evidence import Scene, gather
 from janusload.last_transactions import last_transactions
 from janusload.records import MarkerKind, MarkerRecord, Rung, ServerRecord, StorageRecord
 from janusload.run_folder import RecordWriter, RunFolder
+from janusload.server import advisories
 from janusload.server.backtrace import backtraces
 from janusload.server.bounded import Bounded
 from janusload.server.watch import Look
@@ -145,6 +146,10 @@ class Watcher:
         until = time.monotonic() + _EVIDENCE_WITHIN_S
         for thread in self._gathering:
             thread.join(max(0.0, until - time.monotonic()))
+        with contextlib.suppress(RunFolderError):
+            version = (self._folder.read_meta().get("server") or {}).get("version_string")
+            known = [each.sentence for each in advisories.known(str(version))]
+            self._folder.write_meta(advisories=known)
         if self._watch is not None:
             with contextlib.suppress(RunFolderError):
                 self._folder.write_meta(watched={**self._watch.facts(), "exit_status": self._exit_status})

@@ -29,6 +29,10 @@ def server_of(server: pd.DataFrame, meta: Mapping[str, Any]) -> Server | None:
         rss_mb_max=float(rss.max()) / 1e6 if len(rss) else None,
         threads_max=None if threads is None else int(threads),
         fds_max=None if fds is None else int(fds),
+        fds_limit=_last(server["fds_limit"]),
+        udp_drops=_grown(server.sort_values("t_ns", kind="stable")["udp_drops"]),
+        cannot_see=_texts(part(meta, "watched").get("cannot_see")),
+        known=_texts(meta.get("advisories")),
     )
 
 
@@ -44,6 +48,21 @@ def log_of(log: pd.DataFrame) -> dict[str, int] | None:
         return None
     counts = log.groupby("category", observed=True)["lines"].sum().sort_values(ascending=False)
     return {str(category): int(count) for category, count in counts.items() if count}
+
+
+def _last(values: pd.Series[float]) -> int | None:
+    known = values.dropna()
+    return int(known.iloc[-1]) if len(known) else None
+
+
+def _grown(counter: pd.Series[float]) -> int | None:
+    """By how much it grew; where sockets were closed it falls, which is no growth."""
+    known = counter.dropna()
+    return int(known.diff().clip(lower=0).sum()) if len(known) else None
+
+
+def _texts(values: object) -> list[str]:
+    return [str(value) for value in values] if isinstance(values, list) else []
 
 
 def _most(values: pd.Series[float]) -> float | None:

@@ -172,6 +172,8 @@ def server(summary: Summary) -> Table:
             ("memory at most", server.rss_mb_max, " MB"),
             ("threads at most", server.threads_max, ""),
             ("open files at most", server.fds_max, ""),
+            ("limit of open files", server.fds_limit, ""),
+            ("datagrams dropped at full sockets", server.udp_drops, ""),
         ):
             if value is not None:
                 rows.append([words, wording.number(value) + unit])
@@ -179,6 +181,7 @@ def server(summary: Summary) -> Table:
             rows.insert(
                 2, ["throttled at most", f"{wording.percent(server.throttled_share_max)} of the quota's periods"]
             )
+        rows += [["could not be seen", words] for words in server.cannot_see]
     rows += [[f"log lines: {category}", f"{count:,}"] for category, count in sorted((summary.log or {}).items())]
     return Table(["what", "value"], rows, frozenset({0, 1})) if rows else Table([], [])
 

@@ -1,0 +1,65 @@
+"""Who looks at the server of a run, and from where: the lab's, one of this machine, one behind an agent, or nobody."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from janusload.lab import Lab
+from janusload.run_folder import RecordWriter, RunFolder
+from janusload.server.find import find
+from janusload.server.log import FileSource, LogWatch, source_of
+from janusload.server.recordings.pressure import PressureWatch, disk_speed
+from janusload.server.recordings.storage import StorageWatch
+from janusload.server.remote import AgentWatch
+from janusload.server.watch import LocalWatch
+from janusload.watching import Watch, Watcher, WatchOptions
+
+if TYPE_CHECKING:
+    from janusload.run import RunOptions
+
+
+def watcher_of(
+    options: RunOptions,
+    lab: Lab | None,
+    recordings: Path | None,
+    folder: RunFolder,
+    writer: RecordWriter,
+    secret: str | None,
+    say: Callable[[str], None],
+) -> Watcher:
+    """What the parent looks at: the server and its recordings, where they can be seen."""
+    watch: Watch | None = None
+    secrets = [each for each in (secret, lab.admin_secret if lab is not None else None) if each]
+    if lab is not None:
+        watch = LocalWatch(lambda: lab.pid, LogWatch(FileSource(lab.log_path, from_start=True)), lab.recordings)
+    elif options.agent is not None:
+        token = os.environ.get("JANUSLOAD_AGENT_TOKEN", "")
+        secrets.append(token)
+        watch = AgentWatch(options.agent, token, tls=_agent_tls(options), allow_public=options.allow_public)
+    elif options.janus_process is not None or options.janus_log is not None:
+        pid = None if options.janus_process is None else find(options.janus_process)
+        log = None if options.janus_log is None else LogWatch(source_of(options.janus_log))
+        watch = LocalWatch(None if pid is None else lambda: pid, log, recordings)
+    limited = lab is not None and lab.options.memory_bytes is not None
+    pressure = PressureWatch(disk_speed(lab.recordings) if lab is not None and limited else None)
+    return Watcher(
+        folder,
+        writer,
+        watch,
+        WatchOptions((lambda: lab.returncode) if lab is not None else (lambda: None), options.backtrace, secrets),
+        say,
+        StorageWatch(recordings).sample if recordings is not None else None,
+        pressure.look,
+    )
+
+
+def _agent_tls(options: RunOptions) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=options.ca)
+    if options.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
