@@ -16,7 +16,7 @@ What was learned (two shared cores of a small VM; us of thread CPU per packet, p
 - One `recvmmsg` for up to four datagrams, or one `recvmsg` after the other: no difference that could be measured. No
   epoll at all: with a packet for each socket in each period, asking every socket is what epoll would come to.
 - A far end that sleeps costs the sender more: each datagram wakes a thread of Janus. A bare C loop that does nothing
-  but send and receive goes from 0.028 % to 0.06 % when the far end has a thread for each participant. Real-time
+  but send and receive goes from 0.03 % to 0.04 or 0.06 % when the far end has a thread for each participant. Real-time
   priority, nice or SCHED_BATCH of the pump's thread change that by nothing.
 - What is left in Python, per participant: statistics, consent checks and the loop 0.015 % (a third statistics, a third
   consent), RTCP once a second each way 0.004 %.
