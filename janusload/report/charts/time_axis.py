@@ -20,7 +20,7 @@ MAX_EVENTS = 40
 #: how the words of a marker begin where something got stuck
 STALL = "stall"
 # beyond that nobody reads it, and the page would grow past its 2 MB
-_MAX_TABLE_ROWS = 1500
+_MAX_TABLE_ROWS = 700
 # a clock's round values, for whatever part of the run is shown
 _TICK_EVERY_S = (
     "t1 - t0 > 86400 ? 21600 : t1 - t0 > 28800 ? 7200 : t1 - t0 > 14400 ? 3600 : t1 - t0 > 7200 ? 1800 : "
@@ -103,9 +103,11 @@ def no_axis() -> Any:
 
 def series(line: Timeline, values: Sequence[float | None]) -> Any:
     """Values at their bins, as points at the bin's beginning and, for the last, at its end."""
-    known = [None if v is None else short(v) for v in values]
-    rows = [{"t": t, "value": v} for t, v in zip(map(short, line.t_s), known, strict=True)]
-    rows.append({"t": short(line.t_s[-1] + line.bin_s), "value": known[-1]})
+    shown = [None if v is None else float(f"{v:.4g}") for v in values]
+    # what lies between two equals draws nothing of its own, and costs its bytes
+    kept = [at for at, v in enumerate(shown) if at in (0, len(shown) - 1) or not (shown[at - 1] == v == shown[at + 1])]
+    rows: list[dict[str, float | None]] = [{"t": short(line.t_s[at]), "value": shown[at]} for at in kept]
+    rows.append({"t": short(line.t_s[-1] + line.bin_s), "value": shown[-1]})
     return alt.Chart(alt.InlineData(values=rows))
 
 
