@@ -38,6 +38,7 @@ _OWN_LAG_S = 0.25
 #: what transport rungs are given; the others have the deadline of the requests under test
 _TRANSPORT_DEADLINE_S = 2.0
 _MEDIA_DEADLINE_S = 3.0
+_MEDIA_OVERDUE_S = 2.0
 
 #: unanswered questions that may be with the server at a time; a plugin's each hold one of its threads
 _MOST_WAITING = {Rung.AUDIOBRIDGE_SYNC: 3, Rung.AUDIOBRIDGE_ASYNC: 3}
@@ -200,7 +201,9 @@ class Ladder:
         return _MEDIA_DEADLINE_S if rung is Rung.MEDIA else self._deadline_s
 
     def _watch_overdue(self, rung: Rung, due_ns: int) -> None:
-        wake_ns = due_ns + round(OVERDUE_S * 1e9)
+        # of what came back is told about once a second
+        after_s = _MEDIA_OVERDUE_S if rung is Rung.MEDIA else OVERDUE_S
+        wake_ns = due_ns + round(after_s * 1e9)
         gevent.sleep(max(0.0, (wake_ns - time.monotonic_ns()) / 1e9))
         gevent.sleep(0)  # an answer that has arrived is read first
         now_ns = time.monotonic_ns()
