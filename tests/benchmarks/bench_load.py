@@ -187,7 +187,10 @@ def users(count: int, seconds: float) -> None:
         f" core, {rss_mb:.0f} MB; {failures}}}"
     )
     each = spent / count
-    print(f"  so one core at 80 % carries {0.8 / each:,.0f}, and --processes 2 on two cores {1.6 / each:,.0f} of them")
+    print(
+        f"  so one core at 80 % carries {0.8 / each:,.0f} of them,"
+        f" and 20,000 over --processes 2 take {20_000 * each / 2 * 100:.0f} % of each of two cores"
+    )
 
 
 def main() -> None:
