@@ -34,7 +34,7 @@ def states(pid: int) -> str:
 def backtraces(pid: int, within_s: float = WITHIN_S) -> str:
     """All threads' stacks as text, or why there are none; never raises and never takes much longer than it is given."""
     seen = states(pid)
-    if not seen:
+    if not seen.strip("ZX"):  # its parent may not have noticed yet
         return "No backtraces: the process is gone.\n"
     if "D" in seen:
         return f"No backtraces: {seen.count('D')} threads are in state D, and a debugger would hang with them.\n"
