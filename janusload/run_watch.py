@@ -6,10 +6,10 @@ import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from janusload.lab import Lab
 from janusload.run_folder import RecordWriter, RunFolder
+from janusload.run_options import RunOptions
 from janusload.server.find import find
 from janusload.server.log import FileSource, LogWatch, source_of
 from janusload.server.recordings.pressure import PressureWatch, disk_speed
@@ -17,9 +17,6 @@ from janusload.server.recordings.storage import StorageWatch
 from janusload.server.remote import AgentWatch
 from janusload.server.watch import LocalWatch
 from janusload.watching import Watch, Watcher, WatchOptions
-
-if TYPE_CHECKING:
-    from janusload.run import RunOptions
 
 
 def watcher_of(

@@ -126,6 +126,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     from janusload import run, scenario
     from janusload.lab import privilege
     from janusload.lab.faults.plan import planned
+    from janusload.run_options import RunOptions
 
     if options.worker is not None:
         return _be_worker(options)
@@ -158,7 +159,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         console.print("No root: going on inside an unprivileged user and network namespace.", highlight=False)
         privilege.reexec(sys.argv)
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    wanted = run.RunOptions(
+    wanted = RunOptions(
         scenario=options.scenario,
         url=options.host,
         out=options.out or Path("reports/out") / f"{plan.name}-{stamp}",
