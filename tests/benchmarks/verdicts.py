@@ -26,7 +26,7 @@ SCENARIO = Path(__file__).with_name("faults.toml")
 #: where whoever attaches to the stuck plugin would make the core stuck too
 QUIET = SCENARIO.with_name("faults-quiet.toml")
 QUIETLY = ("handler-stall", "plugin-stall")
-BEGIN_S, LASTS_S = 8, 10
+BEGIN_S, LASTS_S, LOAD_S = 8, 10, 30
 
 #: fault -> verdicts that are right; `none` where Janus goes on as if nothing were
 EXPECTED: dict[str, tuple[str, ...]] = {
@@ -51,13 +51,16 @@ EXPECTED: dict[str, tuple[str, ...]] = {
 }
 
 
-def watched(fault: str, janus: str, out: Path) -> dict[str, Any]:
+def watched(
+    fault: str, janus: str, out: Path, *, begin_s: float = BEGIN_S, lasts_s: float = LASTS_S, load_s: float = LOAD_S
+) -> dict[str, Any]:
     """One run with one fault; raises CalledProcessError with its output where there is no report."""
     scenario = QUIET if fault in QUIETLY else SCENARIO
     command = [sys.executable, "-m", "janusload", "run", str(scenario), "--lab", "--janus", janus, "--no-backtrace"]
     command += ["--out", str(out), "--replace", "--recordings-disk", "64 MB"]
+    command += ["--set", f'shape.lasts="{load_s:g} s"']
     if fault != "none":
-        command += ["--fault", f"{fault} after {BEGIN_S} s for {LASTS_S} s"]
+        command += ["--fault", f"{fault} after {begin_s:g} s for {lasts_s:g} s"]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     if not (out / "summary.json").exists():
         raise subprocess.CalledProcessError(said.returncode, command, said.stdout, said.stderr)

@@ -79,7 +79,7 @@ FAULTS: dict[str, Fault] = {
     "total-stall": Fault(
         total_stall, "the same, then a hangup and an attach: the whole API hangs too", "the FIFO gets a reader"
     ),
-    "cpu": Fault(cpu, "a CPU quota of 2 % of a core", "no quota"),
+    "cpu": Fault(cpu, "a CPU quota of 1 % of a core", "no quota"),
     "memory": Fault(memory, "a memory limit 8 MB above what it has", "no limit"),
     "few-fds": Fault(few_fds, "no more open files", "the limit before; started anew if it died"),
     "few-threads": Fault(few_threads, "no more threads (pids control group)", "no limit"),

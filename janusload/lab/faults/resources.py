@@ -39,7 +39,7 @@ sys.stdin.read()
 
 
 @contextmanager
-def cpu(lab: Lab, percent: float = 2.0) -> Iterator[None]:
+def cpu(lab: Lab, percent: float = 1.0) -> Iterator[None]:
     """A CPU quota in percent of one core, for the process as it runs."""
     with _limited(lab, Limits(cpu_percent=percent)):
         yield
