@@ -208,7 +208,7 @@ def test_surroundings(tmp_path: Path) -> None:
     timeline = summary.timeline
     assert timeline is not None and timeline.bin_s == 0.5 and len(timeline.t_s) <= 600
     assert set(timeline.rungs) == {str(rung) for rung in HEALTHY}
-    assert (1.0, "hello") in timeline.markers and (12.0, "step 1: 100") in timeline.markers
+    assert (1.0, "hello") in timeline.markers and (12.0, "step 2: 100") in timeline.markers
 
 
 def test_steps_that_do_not_climb_are_ordered_by_load(tmp_path: Path) -> None:
