@@ -1,8 +1,9 @@
 """WebSocket frames of an open client connection without I/O (RFC 6455 section 5): bytes in, messages out, and back.
 
 The handshake is left to `websockets`' own Sans-I/O client protocol. Its frame path is not used afterwards: a generator,
-an enum and a dataclass per frame cost more than everything else that is done for an answer (`make bench-signalling`
-has the figures). What it accepts and refuses is the same, which property tests check against it byte for byte.
+an enum and a dataclass per frame make 4.8 us of a request and its answer, this 0.8 us (websockets 17, medians of five
+times 20,000, process time), of 30 to 50 us in all. What it accepts and refuses is the same, which property tests check
+against it byte for byte.
 
 - Janus sends messages above 2800 bytes in fragments.
 - A message may be text or binary; whether it is UTF-8 is for whoever decodes it.
