@@ -141,9 +141,12 @@ def test_stopping_and_being_stopped(
 ) -> None:
     for end in ("stop", "kick_all"):
         viewer = session.attach(Streaming)
+        heard = Heard(viewer)
         with peer(end) as watcher:
             viewer.start(jsep=watcher.answer(viewer.watch(mountpoint.id).jsep))
             watcher.connected()
+            # before that, a stop is acknowledged and then ignored without an event
+            assert heard.wait(Status) == Status("started")
             if end == "stop":
                 assert viewer.stop().status == "stopping"
             else:
