@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from janusload.lab import Lab, LabOptions
+
+
+def pytest_configure() -> None:
+    """A shell that starts the tests with `&` has them ignore SIGINT, and so would every process that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -46,4 +46,7 @@ def test_a_debugger_that_hangs_is_ended_with_its_children(tmp_path: Path, monkey
         found = backtraces(process.pid, within_s=0.3)
         process.kill()
     assert time.monotonic() - began < 5 and found.count("longer than") == 2
-    assert not any(Path(f"/proc/{pid}").exists() for pid in (tmp_path / "pids").read_text().split())
+    pids = (tmp_path / "pids").read_text().split()
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() - began < 10, "its children go on"
+        time.sleep(0.05)  # an orphan is reaped by init when that comes to it
