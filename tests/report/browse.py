@@ -24,6 +24,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 
+_PAINTED = 'performance.getEntriesByType("paint").some((p) => p.name === "first-contentful-paint")'
+
 _LOOK = """() => {
   const box = (e) => { const b = e.getBoundingClientRect(); return [b.width, b.height]; };
   const plot = (e) => e.querySelector("svg .background").getBoundingClientRect().left;
@@ -61,6 +63,8 @@ def look(browser: Browser, file: Path, width: int, scheme: Any) -> dict[str, Any
     page.on("request", lambda request: requests.append(request.url))
     page.goto(file.as_uri())
     page.wait_for_function("[...document.querySelectorAll('figure')].every((f) => f.dataset.drawn)", timeout=20_000)
+    # on a quick machine the charts are drawn before the browser has told when it first painted
+    page.wait_for_function(_PAINTED, timeout=20_000)
     seen: dict[str, Any] = page.evaluate(_LOOK)
     if page.query_selector("figure.timeline") is not None:
         seen["readout"] = _point(page)

@@ -42,7 +42,10 @@ def test_a_debugger_that_hangs_is_ended_with_its_children(tmp_path: Path, monkey
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     began = time.monotonic()
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline()  # it no longer waits for the disk
         found = backtraces(process.pid, within_s=0.3)
         process.kill()
     assert time.monotonic() - began < 5 and found.count("longer than") == 2
