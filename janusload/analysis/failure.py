@@ -103,7 +103,7 @@ def failure_of(seen: Evidence) -> Failure:
     finding = (
         _of_process(seen, until_ns)
         or _dead_at_end(seen, ladder, off_ns, until_ns)
-        or _was_named(seen.marker, until_ns)
+        or _was_named(seen, until_ns)
         or _was_stuck(ladder, silences, off_ns)
         or _ran_out(seen, until_ns)
         or _came_back(seen, ladder, off_ns)
@@ -164,11 +164,13 @@ def _answered_after(probe: pd.DataFrame, moment_ns: int) -> bool:
     return bool(asked["ok"].any())
 
 
-def _was_named(marker: pd.DataFrame, until_ns: float) -> _Finding | None:
+def _was_named(seen: Evidence, until_ns: float) -> _Finding | None:
     """A stall that was named while it lasted, from more than the records of the ladder."""
-    named = named_live(marker, until_ns)
+    named = named_live(seen.marker, until_ns)
     if named is None:
         return None
+    if named.kind is FailureKind.CPU_STARVED and seen.bad_from_ns is not None:
+        return None  # what an overload left behind is worked off after the load has gone: no failure of its own
     return _Finding(named.kind, named.rule, named.plugin, named.since_ns, named.lasted_s)
 
 

@@ -198,6 +198,16 @@ def test_starved_of_cpu_and_back(tmp_path: Path) -> None:
     assert failure.kind is FailureKind.OVERLOAD, failure.rule
 
 
+def test_what_an_overload_left_behind_is_no_starvation(tmp_path: Path) -> None:
+    """The backlog is worked off after the load has gone, and the live watch calls that starved."""
+    label = "cpu_starved: create missed its deadline without a stream of requests"
+    marker = MarkerRecord(ns(OFF_S + 2.0), MarkerKind.STALL, label=label, value=1.0)
+    failure = failure_of(tmp_path, rungs=rungs([], between(0, 0)), extra=[marker])
+    assert failure.kind is FailureKind.OVERLOAD, failure.rule
+    calm = failure_of(tmp_path / "calm", rungs=rungs([], between(0, 0)), law=knee(9999), extra=[marker])
+    assert calm.kind is FailureKind.CPU_STARVED
+
+
 def test_where_late_answers_are_never_recorded_silence_until_the_load_went_proves_nothing(tmp_path: Path) -> None:
     dead = between(40.0, OFF_S + 1.0)
     failure = failure_of(
