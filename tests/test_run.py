@@ -104,7 +104,8 @@ def test_ctrl_c_ends_in_order_with_a_report(tmp_path: Path) -> None:
             cwd=ROOT,
         )
         deadline = time.monotonic() + 20
-        while sum(r["janus"] == "create" for r in janus.requests) < 100:
+        # some more than are asked for below: the ladder and the preflight create as well
+        while sum(r["janus"] == "create" for r in janus.requests) < 120:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
@@ -114,8 +115,7 @@ def test_ctrl_c_ends_in_order_with_a_report(tmp_path: Path) -> None:
     assert "Ending the run in order" in output
     found = summary(tmp_path / "run")
     assert found["run"]["end"] == "interrupted"
-    # what was on its way when the run was cut is no user's request
-    assert found["requests"]["janus.create"]["count"] >= 90
+    assert found["requests"]["janus.create"]["count"] >= 100
     assert (tmp_path / "run" / "report.html").exists()
 
 
