@@ -30,7 +30,7 @@ check: setup browser  ## lint, format, types, tests with coverage
 	$(PYTHON) -m coverage run -m pytest
 	$(PYTHON) -m coverage report
 
-check-statistics: setup  ## how right the onset is: 1,000 simulated runs of each of 21 servers (some ten minutes)
+check-statistics: setup  ## how right the onset is: 1,000 simulated runs of each of 23 servers (some ten minutes)
 	$(PYTHON) -m tests.analysis.check_statistics 1000 2
 
 bench-media: setup  ## CPU and memory per participant: aiortc, pion, ours, the floor (some ten minutes)

@@ -30,6 +30,7 @@ _BLOCK_TIMEOUTS = 2.0  # a block lasts so many T
 _CELLS_PER_BLOCK = 4
 _MOST_CELLS = 1200
 _MOST_TIMES = 2048  # distinct latencies kept of a step; beyond that they are rounded to 1/2048 of its attempts
+_AT_ONCE = 128  # replicates whose curves fit into a core's cache together: twice as fast as all at once
 
 
 class StepSample(NamedTuple):
@@ -145,16 +146,18 @@ def _quantiles(
         np.bincount(cells[rows] * shape[1] + slots[rows], minlength=shape[0] * shape[1]).reshape(shape)
         for rows in (~step.timed_out, step.timed_out)
     )
-    came = weights @ answered[:, :times]
-    gone = weights @ withdrawn
-    total = came.sum(axis=1) + gone.sum(axis=1)
-    # who is at risk at a time: neither answered before it, nor withdrawn at or before it
-    risk = total[:, np.newaxis] - (np.cumsum(came, axis=1) - came) - np.cumsum(gone[:, :times], axis=1)
-    survival = np.cumprod(1.0 - came / np.maximum(risk, 1e-12), axis=1)
     found = np.empty((len(weights), len(quantiles)))
-    for column, quantile in enumerate(quantiles):
-        below = survival <= 1.0 - quantile + 1e-9
-        found[:, column] = np.where(below.any(axis=1), edges[below.argmax(axis=1)], timeout_s)
+    for first in range(0, len(weights), _AT_ONCE):
+        some = slice(first, first + _AT_ONCE)
+        came = weights[some] @ answered[:, :times]
+        gone = weights[some] @ withdrawn
+        through = np.cumsum(came + gone[:, :times], axis=1)
+        # who is at risk at a time: neither answered before it, nor withdrawn at or before it
+        risk = through[:, -1:] + gone[:, times:] - through + came
+        survival = np.cumprod(1.0 - came / np.maximum(risk, 1e-12), axis=1)
+        for column, quantile in enumerate(quantiles):
+            below = survival <= 1.0 - quantile + 1e-9
+            found[some, column] = np.where(below.any(axis=1), edges[below.argmax(axis=1)], timeout_s)
     return found
 
 

@@ -75,7 +75,7 @@ def test_no_steps_at_all() -> None:
 def test_k_and_g_are_what_the_definition_says(steps: list[tuple[int, int]]) -> None:
     """Point 3 and 4 once more, word by word and without numpy's help."""
     n, x = [n for n, _ in steps], [x for _, x in steps]
-    z_k, z_own, z_g = (NormalDist().inv_cdf(1 - error) for error in (0.002 / len(n), 0.1, 0.05))
+    z_k, z_own, z_g = (NormalDist().inv_cdf(1 - error) for error in (0.001 / len(n), 0.1, 0.05))
 
     def lcb(hits: int, trials: int, z: float) -> float:
         return float(wilson_bounds(hits, trials, z)[0])

@@ -9,7 +9,7 @@ import pytest
 
 from janusload.analysis import summarize
 from janusload.analysis.bootstrap import StepSample, bootstrap
-from janusload.analysis.onset import Rule
+from janusload.analysis.onset import Rule, locate_all
 from janusload.summary import OnsetStatus
 from tests.analysis import check_statistics
 from tests.analysis.check_statistics import LAWS, score
@@ -19,42 +19,50 @@ from tests.analysis.simulated import Simulated, knee
 RUNS = 300
 SEED = 3
 
-#: no rule could: at 600 samples the step above the first bad one (2.3 %) is told from 1 % in 88 % of runs only
+#: At 600 samples a step of 2.3 % (the one above the first bad one) is told from 1 % in 89 % of runs: see `Rule.own`.
 TOO_SLOW = "slow growth, late in step"
 WITH_ONSET = [name for name, law in LAWS.items() if law.first_bad() is not None]
 
 
 @pytest.mark.parametrize("name", WITH_ONSET)
 def test_the_right_step(name: str) -> None:
-    found = score(LAWS[name], RUNS, SEED, intervals=0)
-    assert found.within_one >= (0.8 if name == TOO_SLOW else 0.97) * RUNS
+    found = score(LAWS[name], RUNS, SEED, intervals=False)
+    assert found.within_one >= (0.85 if name == TOO_SLOW else 0.97) * RUNS
     assert found.false <= 0.01 * RUNS
     # where the step below the onset is a hair under p0 it is taken for bad now and then, else hardly ever; and bounds
     # that take neighbouring requests for independent promise a little too much where they are not
     near = "early" in name or "autocorrelated" in name or name == "lognormal, 0.5 % lost"
     assert found.early <= (0.08 if near else 0.015) * RUNS
-    # a background of half of p0 leaves the steps below unproven at this number of samples, and says so
-    allowed = {OnsetStatus.FOUND} | ({OnsetStatus.LOWER_UNPROVEN} if "0.5 %" in name else set())
-    assert set(found.statuses) <= allowed
+    assert found.right_status == RUNS
 
 
 def test_more_samples_tell_even_slow_growth() -> None:
-    found = score(LAWS[TOO_SLOW], 200, SEED, intervals=0, samples=1500)
+    found = score(LAWS[TOO_SLOW], 200, SEED, intervals=False, samples=1500)
     assert found.within_one >= 0.97 * 200
 
 
-@pytest.mark.parametrize("name", ["flat", "flat, 0.1 % lost", "flat, 0.5 % lost", "flat, 1 % lost (p0 itself)"])
+@pytest.mark.parametrize("name", sorted(LAWS.keys() - WITH_ONSET))
 def test_no_false_onset(name: str) -> None:
     found = score(LAWS[name], 1000, SEED)
     assert found.false <= 10
-    fine = {OnsetStatus.NO_ONSET, OnsetStatus.INSUFFICIENT_DATA}
-    assert sum(found.statuses[status] for status in fine) >= 990
+    assert found.right_status >= 990
 
 
-@pytest.mark.parametrize("name", WITH_ONSET)
-def test_the_interval_covers_the_truth(name: str) -> None:
-    found = score(LAWS[name], 10, SEED)
-    assert found.intervals >= 3 and found.covered >= 0.9 * found.intervals
+@pytest.mark.parametrize("steps, samples", [(6, 268), (12, 268), (20, 268), (12, 600), (20, 600), (12, 1500)])
+def test_no_false_onset_whatever_the_plan(steps: int, samples: int) -> None:
+    """At a flat rate of p0 itself, where it is hardest, for other numbers of steps and samples."""
+    attempts = np.full((20_000, steps), float(samples))
+    timeouts = np.random.default_rng(SEED).binomial(samples, 0.01, attempts.shape).astype(float)
+    assert (locate_all(attempts, timeouts, Rule()).bad >= 0).mean() <= 0.01
+
+
+def test_the_interval_covers_the_truth() -> None:
+    covered = intervals = 0
+    for name in WITH_ONSET:
+        found = score(LAWS[name], 25, SEED)
+        assert found.intervals >= 10 and found.covered >= 0.9 * found.intervals, name
+        covered, intervals = covered + found.covered, intervals + found.intervals
+    assert covered >= 0.95 * intervals
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -109,8 +117,15 @@ def test_the_share_without_onset_is_told() -> None:
     assert bootstrap(quiet, Rule(), T_S, (0.95,)).without == 1.0
 
 
-def test_the_table_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(check_statistics, "LAWS", {name: LAWS[name] for name in ("lognormal", "flat")})
+    monkeypatch.setattr(check_statistics, "OUT", tmp_path / "out" / "statistics.md")
     assert check_statistics.main(["2"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4 and lines[2].startswith("lognormal")
+    printed = capsys.readouterr().out
+    assert (tmp_path / "out" / "statistics.md").read_text() == printed
+    first, *_, lognormal, flat = printed.splitlines()
+    assert first.startswith("2 runs a law") and lognormal.startswith("| lognormal ") and flat.startswith("| flat ")
+    cells = [[cell.strip() for cell in row.split("|")[2:]] for row in (lognormal, flat)]
+    assert cells[0][0] == cells[0][3] == cells[0][4] == "100.0%" and cells[1][2] == "0.0%"
