@@ -24,7 +24,7 @@ import gevent
 import gevent.event
 import gevent.hub
 
-from janusload.errors import ConnectFailed, ConnectionLost, JanusError, SendBlocked, TransactionTimeout
+from janusload.errors import ConnectFailed, ConnectionLost, JanusError, SendBlocked, TransactionTimeout, UsageError
 from janusload.janus import connecting, frames
 from janusload.janus.events import Notification
 from janusload.janus.link import MAX_WAITING_BYTES, Link, words
@@ -128,6 +128,13 @@ class Channel:
         except ConnectFailed as error:
             attempt.outcome = Outcome.CONNECT_FAILED
             attempt.error = error
+            self._ended(attempt)
+            raise
+        except UsageError:
+            raise  # nothing was tried
+        except BaseException:
+            # whoever waited for it was killed: at the end of a run that is an attempt too
+            attempt.outcome = Outcome.CUT
             self._ended(attempt)
             raise
         self._reader = frames.FrameReader(MAX_MESSAGE_BYTES)
@@ -246,7 +253,7 @@ class Channel:
                     on_late(transaction)
                 raise
         if transaction.error is not None:
-            raise transaction.error
+            raise _anew(transaction.error)
         assert transaction.reply is not None
         return transaction.reply
 
@@ -258,7 +265,7 @@ class Channel:
             ConnectionLost: the connection closed first.
         """
         if self._closed is not None or self._link is None:
-            raise self._closed or ConnectionLost("the WebSocket to Janus is not open yet")
+            raise _anew(self._closed or ConnectionLost("the WebSocket to Janus is not open yet"))
         began_ns = time.monotonic_ns()
         payload = str(began_ns).encode()
         pong = self._pings[payload] = gevent.event.AsyncResult()
@@ -423,6 +430,12 @@ _NAMES = {
 
 def _is_over(transaction: Transaction | None) -> bool:
     return transaction is not None and transaction.outcome is not None
+
+
+def _anew(error: JanusError) -> JanusError:
+    """An error to raise that may have been raised before: one ends all that was pending, and each raise of it would
+    lengthen its traceback, and keep what that refers to."""
+    return error.with_traceback(None)
 
 
 def _call(callback: Callable[..., None], *arguments: Any) -> None:

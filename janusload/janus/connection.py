@@ -83,6 +83,8 @@ class Connection(Channel):
     def _session(self, session_id: int, keepalive_s: float | None) -> Session:
         session = Session(self, session_id, keepalive_s=keepalive_s)
         self.sessions[session_id] = session
+        if self._closed is not None:
+            session.lost(self._closed)  # the answer came, and the end of the WebSocket right behind it
         return session
 
     def _listeners(self, notification: Notification) -> Iterable[Callable[[Any], None]]:

@@ -109,6 +109,8 @@ class Session(Listeners):
         )
         handle = make(created_id(reply))
         self.handles[handle.id] = handle
+        if self.ended is not None:
+            handle.lost(self.ended)  # between the answer and now
         return handle
 
     def keepalive(self, timeout_s: float | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 
 import gevent
@@ -120,6 +121,28 @@ def test_dropped_connection_ends_everything_with_the_cause() -> None:
             ("janus.create", Outcome.LOST_CONNECTION),
             ("janus.ping", Outcome.DROPPED),
         ]
+
+
+def test_what_fails_again_and_again_does_not_grow(janus: FakeJanus) -> None:
+    connection = Connection(janus.url).open()
+    connection.close()
+    depths = []
+    for ask in (connection.ping, lambda: connection.ws_ping(1.0)):
+        for _ in range(5):
+            with pytest.raises(ConnectionLost) as lost:
+                ask()
+            depths.append(len(traceback.extract_tb(lost.value.__traceback__)))
+    assert max(depths) == depths[0]
+
+
+def test_a_connect_that_is_given_up_is_an_attempt_all_the_same() -> None:
+    seen: list[tuple[str, Outcome | None]] = []
+    with listener() as server:
+        url = f"ws://127.0.0.1:{server.getsockname()[1]}"
+        connecting = gevent.spawn(Connection(url, observer=lambda t, late: seen.append((t.name, t.outcome))).open)
+        gevent.sleep(0.05)
+        connecting.kill()
+    assert seen == [("ws.connect", Outcome.CUT)]
 
 
 def test_garbage_is_a_fault_of_the_connection() -> None:

@@ -60,6 +60,17 @@ def test_a_server_that_stops_within_a_frame_is_silent() -> None:
         connection.ping(timeout_s=0.1)
 
 
+def test_a_session_whose_websocket_ends_right_behind_the_answer_is_known_to_be_over() -> None:
+    def answer_and_close(client: socket.socket) -> None:
+        request = json.loads(read_short_frames(client, 1)[0])
+        answer = {"janus": "success", "transaction": request["transaction"], "data": {"id": 5}}
+        client.sendall(text(json.dumps(answer)) + frame(frames.CLOSE, b"\x03\xe9"))
+
+    with HostileServer(upgraded(answer_and_close)) as server, Connection(server.url) as connection:
+        session = connection.create()
+        assert isinstance(session.ended, ConnectionLost) and not connection.sessions
+
+
 def test_a_server_that_answers_others_is_overdue_not_silent() -> None:
     with FakeJanus(lambda r: SILENCE if r["janus"] == "create" else 0.0) as janus, Connection(janus.url) as connection:
         stuck = gevent.spawn(connection.create, timeout_s=0.3)
