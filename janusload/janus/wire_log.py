@@ -10,6 +10,7 @@ What was no JSON stands under `text` instead of `message`. The last line of a lo
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -67,8 +68,8 @@ class WireLog:
         return Tap(self, next(self._numbers), Redactor(secrets))
 
     def close(self) -> None:
-        """Write what is left. Idempotent."""
-        with self._lock:
+        """Write what is left, as far as the disk takes it. Idempotent."""
+        with self._lock, contextlib.suppress(OSError):
             self._file.close()
 
     def write(self, entry: dict[str, Any], moment_ns: int) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import json
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,17 +99,19 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         WireLog(tmp_path / "missing" / "wire.jsonl")
 
 
-def test_a_full_disk_ends_the_log_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("messages", [1, 200, 2000])
+def test_a_full_disk_ends_the_log_and_nothing_else(
+    messages: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be noticed at a message, at one of the next, or only when the log is closed."""
+    really = os.open
+    monkeypatch.setattr(os, "open", lambda path, flags, mode: really("/dev/full", os.O_WRONLY | os.O_CLOEXEC))
     log = WireLog(tmp_path / "wire.jsonl")
-
-    def full(text: str) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(log, "_file", SimpleNamespace(closed=False, write=full, close=lambda: None))
-    tap = log.connection()
-    tap.sent('{"janus":"ping"}', 1)
-    tap.sent('{"janus":"ping"}', 2)
     monkeypatch.undo()
+    tap = log.connection()
+    for number in range(messages):
+        tap.sent(f'{{"janus":"ping","transaction":"{number}"}}', number)
+    log.close()
     log.close()
 
 
