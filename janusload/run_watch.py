@@ -10,7 +10,7 @@ from pathlib import Path
 from janusload.lab import Lab
 from janusload.run_folder import RecordWriter, RunFolder
 from janusload.run_options import RunOptions
-from janusload.server.find import find
+from janusload.server.find import Followed
 from janusload.server.log import FileSource, LogWatch, source_of
 from janusload.server.recordings.pressure import PressureWatch, disk_speed
 from janusload.server.recordings.storage import StorageWatch
@@ -38,9 +38,9 @@ def watcher_of(
         secrets.append(token)
         watch = AgentWatch(options.agent, token, tls=_agent_tls(options), allow_public=options.allow_public)
     elif options.janus_process is not None or options.janus_log is not None:
-        pid = None if options.janus_process is None else find(options.janus_process)
+        pid = None if options.janus_process is None else Followed(options.janus_process)
         log = None if options.janus_log is None else LogWatch(source_of(options.janus_log))
-        watch = LocalWatch(None if pid is None else lambda: pid, log, recordings)
+        watch = LocalWatch(pid, log, recordings)
     limited = lab is not None and lab.options.memory_bytes is not None
     pressure = PressureWatch(disk_speed(lab.recordings) if lab is not None and limited else None)
     return Watcher(

@@ -53,7 +53,7 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _run(options: argparse.Namespace, console: Console) -> int:
     from janusload.server.agent import AgentServer, Sampler
-    from janusload.server.find import find
+    from janusload.server.find import Followed
     from janusload.server.log import LogWatch, source_of
     from janusload.server.watch import LocalWatch
 
@@ -62,9 +62,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if tls is None and not options.plain and address[0] not in ("127.0.0.1", "::1", "localhost"):
         raise UsageError("beyond loopback the agent wants TLS (--cert and --key), or --plain if the network is yours")
     token = _token(options.token_file)
-    pid = find(options.janus)
+    pid = Followed(options.janus)
     log = LogWatch(source_of(options.log)) if options.log else None
-    sampler = Sampler(LocalWatch(lambda: pid, log, options.recordings))
+    sampler = Sampler(LocalWatch(pid, log, options.recordings))
     try:
         server = AgentServer(address, sampler, token, tls)
     except OSError as error:
@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     thread.start()
     scheme, port = ("https" if tls else "http"), server.server_address[1]
     console.print(
-        f"Watching process {pid}; {scheme}://{address[0]}:{port} has /v1/stream, /v1/evidence and /metrics.",
+        f"Watching process {pid()}; {scheme}://{address[0]}:{port} has /v1/stream, /v1/evidence and /metrics.",
         markup=False,
         highlight=False,
         soft_wrap=True,
