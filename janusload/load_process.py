@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import signal
@@ -30,12 +31,12 @@ class LoadProcess:
         begun: whether the server was found fit and the run began.
         end: how it said that the run ended; None if it did not get to that.
         usage: whether its error was the person's to mend.
-        each_second: what else is to be done once a second while it runs.
+        besides: what else is to be done while it runs; returns when it wants to be called again (monotonic seconds).
     """
 
     def __init__(self, folder: RunFolder, api_secret: str | None) -> None:
         self.begun = False
-        self.each_second: Callable[[], None] = lambda: None
+        self.besides: Callable[[], float] = lambda: math.inf
         self.end: str | None = None
         self.usage = False
         self._folder = folder
@@ -70,13 +71,13 @@ class LoadProcess:
     def follow(self, tell: Tell, watcher: Watcher, say: Callable[[str], None]) -> str | None:
         """Read what it says until it ends; returns what broke, in words, or None."""
         rest = b""
-        next_s = time.monotonic()
+        next_s = besides_s = time.monotonic()
         os.set_blocking(self._reading, False)
         with selectors.DefaultSelector() as selector:
             selector.register(self._reading, selectors.EVENT_READ)
             while True:
                 try:
-                    if selector.select(max(0.0, next_s - time.monotonic())):
+                    if selector.select(max(0.0, min(next_s, besides_s) - time.monotonic())):
                         data = os.read(self._reading, 65536)
                         if not data:
                             break
@@ -86,7 +87,8 @@ class LoadProcess:
                     if time.monotonic() >= next_s:
                         next_s = max(next_s + 1.0, time.monotonic())
                         watcher.second()
-                        self.each_second()
+                    if time.monotonic() >= besides_s:
+                        besides_s = self.besides()
                     if self._asked_to_end is not None and time.monotonic() - self._asked_to_end > END_WITHIN_S:
                         self._failure = f"the load process did not end within {END_WITHIN_S:g} s and was killed"
                         self.kill()

@@ -33,6 +33,9 @@ from janusload.summary import Summary
 #: how long Janus may take to forget sessions that were destroyed just before the count
 SESSIONS_SETTLE_S = 5.0
 
+#: how often it is looked whether a run has begun, from which on its faults are counted
+_NOT_BEGUN_S = 0.1
+
 
 class RunFailed(SurroundingsError):
     """The run could not be carried through, but there is a report of what there was.
@@ -87,7 +90,7 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
             if lab is not None and options.faults:
                 faults = Timetable(lab, list(options.faults))
                 stack.callback(faults.close)
-                load.each_second = _Injector(faults, load, writer).second
+                load.besides = _Injector(faults, load, writer).look
             failure = load.follow(tell, watcher, say)
             if not load.begun:
                 raise _never_began(load, failure)
@@ -133,15 +136,16 @@ class _Injector:
         self._writer = writer
         self._began_s: float | None = None
 
-    def second(self) -> None:
-        """Do what is due. Raises LabError if it cannot be done."""
+    def look(self) -> float:
+        """Do what is due; returns when something will be. Raises LabError if it cannot be done."""
         if not self._load.begun or self._load.asked_to_end:
-            return
+            return time.monotonic() + _NOT_BEGUN_S
         if self._began_s is None:
             self._began_s = time.monotonic()
         for done in self._timetable.look(time.monotonic() - self._began_s):
             kind = MarkerKind.FAULT_UNDONE if done.undone else MarkerKind.FAULT
             self._writer.write(MarkerRecord(done.t_ns, kind, label=done.name))
+        return self._began_s + self._timetable.due_s
 
 
 @contextlib.contextmanager

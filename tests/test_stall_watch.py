@@ -98,6 +98,7 @@ CORE = {Rung.PING, Rung.CREATE, Rung.AUDIOBRIDGE_SYNC, Rung.AUDIOBRIDGE_ASYNC}
         ({Rung.AUDIOBRIDGE_ASYNC}, FailureKind.PLUGIN_STUCK),
         (CORE, FailureKind.CORE_STUCK),
         ({Rung.WS_UPGRADE, Rung.WS_PING} | CORE, FailureKind.PROCESS_FROZEN),
+        ({*RUNGS}, FailureKind.UNREACHABLE),
     ],
 )
 def test_named_within_three_probe_periods_and_its_end_is_seen(

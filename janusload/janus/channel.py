@@ -107,8 +107,11 @@ class Channel:
         """How many transactions wait for their answer."""
         return self._janus.in_flight
 
-    def open(self) -> Self:
+    def open(self, *, on_phase: Callable[[str], None] | None = None) -> Self:
         """Connect; also available as a record of its own, `ws.connect`. Does nothing if it is open.
+
+        Args:
+            on_phase: told when TCP is open and the next phase begins: `tls` or `ws_upgrade`. Must not block.
 
         Raises:
             ConnectFailed: no WebSocket within `connect_timeout_s`; `phase` says how far it got.
@@ -124,6 +127,7 @@ class Channel:
                 deadline_s=self._connect_timeout_s,
                 allow_public=self._allow_public,
                 tls=self._tls,
+                on_phase=on_phase,
             )
         except ConnectFailed as error:
             attempt.outcome = Outcome.CONNECT_FAILED

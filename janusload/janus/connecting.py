@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,14 +67,18 @@ def open_websocket(
     deadline_s: float,
     allow_public: bool = False,
     tls: ssl.SSLContext | None = None,
+    on_phase: Callable[[str], None] | None = None,
 ) -> Opened:
     """Connect, without a proxy whatever the environment says.
+
+    Args:
+        on_phase: told when TCP is open and the next phase begins: `tls` or `ws_upgrade`. Must not block.
 
     Raises:
         ConnectFailed: no WebSocket within `deadline_s`; `phase` says how far it got.
         UsageError: the address is public, and that was not allowed.
     """
-    attempt = _Attempt(uri, subprotocol, allow_public, tls)
+    attempt = _Attempt(uri, subprotocol, allow_public, tls, on_phase)
     timeout = gevent.Timeout(deadline_s)
     try:
         with timeout:
@@ -96,8 +101,16 @@ def open_websocket(
 class _Attempt:
     """One try, and how far it got: `phase` is dns, tcp, tls or ws_upgrade."""
 
-    def __init__(self, uri: WebSocketURI, subprotocol: str, allow_public: bool, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        uri: WebSocketURI,
+        subprotocol: str,
+        allow_public: bool,
+        tls: ssl.SSLContext | None,
+        on_phase: Callable[[str], None] | None,
+    ) -> None:
         self.phase = "dns"
+        self._on_phase = on_phase
         self._uri = uri
         self._subprotocol = Subprotocol(subprotocol)
         self._allow_public = allow_public
@@ -110,10 +123,10 @@ class _Attempt:
         self.phase = "tcp"
         self._connect_tcp(infos)
         if self._uri.secure:
-            self.phase = "tls"
+            self._enter("tls")
             self._tls = Tls(self._context or verifying(), self._uri.host)
             self._shake_hands()
-        self.phase = "ws_upgrade"
+        self._enter("ws_upgrade")
         rest = self._upgrade()
         # gevent's socket has watchers of its own, which nobody needs from here on
         plain = gevent.monkey.get_original("socket", "socket")(
@@ -121,6 +134,11 @@ class _Attempt:
         )
         self._socket = None
         return Opened(plain, self._tls, rest)
+
+    def _enter(self, phase: str) -> None:
+        self.phase = phase
+        if self._on_phase is not None:
+            self._on_phase(phase)
 
     def abandon(self) -> None:
         if self._socket is not None:

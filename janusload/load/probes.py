@@ -59,7 +59,6 @@ class Notice(NamedTuple):
     Attributes:
         due_ns: of the question; `at_ns` is now.
         state: `overdue`, `answered` (late or not, refusals included) or `unanswered`.
-        tcp: for a failure to connect: whether TCP was there.
     """
 
     rung: Rung
@@ -113,6 +112,8 @@ class Ladder:
         self._notice = notice
         self._connection: Connection | None = None
         self._opening = gevent.lock.BoundedSemaphore(1)
+        self._not_opened: tuple[int, ConnectFailed] | None = None
+        self._connecting: set[int] = set()
         self._bridge: AudioBridge | None = None
         self._attaching = False
         self._held: list[Connection] = []
@@ -174,21 +175,17 @@ class Ladder:
     def _ask(self, rung: Rung, ask: Callable[[int], None], due_ns: int) -> None:
         watcher = self._spawn(self._watch_overdue, rung, due_ns)
         detail = ""
-        tcp = True
         try:
             ask(due_ns)
         except JanusloadError as error:
             detail = str(error)[:200]
-            tcp = not (isinstance(error, ConnectFailed) and error.phase in ("dns", "tcp"))
         watcher.kill(block=False)
         now_ns = time.monotonic_ns()
         deadline_s = self._deadline_of(rung)
         ok = not detail and now_ns - due_ns <= deadline_s * 1e9
         self.latest[rung] = ok
-        if rung is Rung.WS_UPGRADE:
-            # one new connection tells both
-            self._write(ProbeRecord(Rung.TCP, due_ns, now_ns if tcp else None, deadline_s, tcp, ""))
-            self._tell(Rung.TCP, due_ns, answered=tcp)
+        if due_ns in self._connecting and rung is Rung.WS_UPGRADE:
+            self._tcp(due_ns, answered=False)
         self._write(ProbeRecord(rung, due_ns, now_ns if ok else None, deadline_s, ok, detail))
         if detail == _GONE:
             return  # nobody was asked
@@ -208,8 +205,10 @@ class Ladder:
         gevent.sleep(0)  # an answer that has arrived is read first
         now_ns = time.monotonic_ns()
         if now_ns - wake_ns <= _OWN_LAG_S * 1e9:
-            self._quiet_since.setdefault(rung, due_ns)
-            self._notice(Notice(rung, due_ns, now_ns, "overdue"))
+            rungs = [Rung.TCP, rung] if rung is Rung.WS_UPGRADE and due_ns in self._connecting else [rung]
+            for each in rungs:
+                self._quiet_since.setdefault(each, due_ns)
+                self._notice(Notice(each, due_ns, now_ns, "overdue"))
 
     def _tell(self, rung: Rung, due_ns: int, *, answered: bool) -> None:
         if answered:
@@ -221,11 +220,30 @@ class Ladder:
     # -- the rungs --------------------------------------------------------------------------------------------------
 
     def _upgrade(self, due_ns: int) -> None:
-        connection = self._connect().open()
+        # one new connection tells both TCP and the upgrade
+        self._connecting.add(due_ns)
+        self._spawn(self._give_up_tcp, due_ns)
+        connection = self._connect().open(on_phase=lambda _: self._tcp(due_ns, answered=True))
         if self._quiet_since.keys() & {Rung.PING, Rung.CREATE}:
             self._held.append(connection)
         else:
             connection.close()
+
+    def _tcp(self, due_ns: int, *, answered: bool) -> None:
+        """TCP is open, or was not in time; recorded once for each question."""
+        if due_ns in self._connecting:
+            self._connecting.discard(due_ns)
+            deadline_s = self._deadline_of(Rung.TCP)
+            answered_ns = time.monotonic_ns() if answered else None
+            self._write(ProbeRecord(Rung.TCP, due_ns, answered_ns, deadline_s, answered, ""))
+            self._tell(Rung.TCP, due_ns, answered=answered)
+        elif answered:
+            self._tell(Rung.TCP, due_ns, answered=True)  # after its deadline
+
+    def _give_up_tcp(self, due_ns: int) -> None:
+        gevent.sleep(max(0.0, self._deadline_of(Rung.TCP) - (time.monotonic_ns() - due_ns) / 1e9))
+        gevent.sleep(0)  # a connection that is there is seen first
+        self._tcp(due_ns, answered=False)
 
     def _ws_ping(self, due_ns: int) -> None:
         self._open().ws_ping(self._deadline_of(Rung.WS_PING))
@@ -312,9 +330,16 @@ class Ladder:
         """The connection on which the rungs are asked, made anew if it was lost."""
         assert self._connection is not None
         if not self._connection.is_open:
+            asked_ns = time.monotonic_ns()
             with self._opening:
                 if not self._connection.is_open:
-                    self._connection = self._connect().open()
+                    if self._not_opened is not None and self._not_opened[0] > asked_ns:
+                        raise self._not_opened[1]  # another rung has tried meanwhile: they would queue up here
+                    try:
+                        self._connection = self._connect().open()
+                    except ConnectFailed as error:
+                        self._not_opened = time.monotonic_ns(), error
+                        raise
                     for waiting in self._waiting.values():
                         waiting.clear()  # the answers to those would have come on the old one
         return self._connection

@@ -1,143 +1,255 @@
-"""Is every fault called by its name? Each fault of the lab on a healthy Janus, and what a run says about it.
+"""Is every fault called by its name? Each fault of the lab on a healthy Janus, several times, and what the run says.
 
-    python -m tests.benchmarks.verdicts [--janus 1.1.2 1.4.1] [--faults freeze kill ...] [--out FILE]
+    python -m tests.benchmarks.verdicts [--janus 1.1.2 1.4.1] [--causes freeze kill ...] [--times 5] [--out FILE]
 
-For each, `janusload run` with `faults.toml` and `--fault`. The truth is the marker that the run
-writes when the fault is in force. Printed as a table, written as JSON: cause, version, verdict (what the run said while
-it lasted; none if nothing), expected, right, detected_after_s (from the true beginning to the words), recovered_after_s
-(from the undoing to the first `create` that is answered), and what the report says in the end.
+A run (`janusload run` with `faults.toml` and `--fault`) meets the same fault again and again, each time at another
+moment between two questions of the ladder. The truth is the marker that the run writes when a fault is in force, and
+when it is undone. Printed as a table, and written as JSON beside one in Markdown. Of each cause and version:
+
+    verdict             what the run said while the fault lasted, the last word each time; `none` if nothing, and what
+                        the report says in the end where that is all that is to be expected (overload)
+    right               whether it was a right one each time, in the report too, and nothing was said of what was not
+    detected_after_s    from the true beginning to the words, median; all of them in `detected_s`
+    recovered_after_s   from the undoing until the run said that it is over, median; all in `recovered_s`
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
-from janusload.analysis.frames import read_frames
+import pandas as pd
+
 from janusload.lab.faults import FAULTS
-from janusload.records import MarkerKind, Rung
-from janusload.run_folder import RunFolder
+from janusload.records import MarkerKind
+from tests.benchmarks.lab_runs import HERE, Ran, ran, stalls_of
 
-SCENARIO = Path(__file__).with_name("faults.toml")
-#: where whoever attaches to the stuck plugin would make the core stuck too
-QUIET = SCENARIO.with_name("faults-quiet.toml")
-QUIETLY = ("handler-stall", "plugin-stall")
-BEGIN_S, LASTS_S, LOAD_S = 8, 10, 30
+BEGIN_S = 3.0
+#: of what follows the last fault: long enough for a wrong word
+END_S = 2.0
 
-#: fault -> verdicts that are right; `none` where Janus goes on as if nothing were
-EXPECTED: dict[str, tuple[str, ...]] = {
-    "none": ("none",),
-    "freeze": ("process_frozen",),
-    "kill": ("crashed",),
-    "crash": ("crashed",),
-    "handler-stall": ("plugin_stuck",),
-    "plugin-stall": ("plugin_stuck",),
-    "total-stall": ("core_stuck",),
-    "cpu": ("overload", "cpu_starved"),
+
+class Cause(NamedTuple):
+    """How one cause is brought about.
+
+    Attributes:
+        expected: verdicts that are right.
+        times: how often in one run; None: as often as the command line says.
+        lasts_s: how long each time, and `calm_s` what follows: users that failed come again after 3 s.
+        faults: which faults of the lab, in turn; none for the scenario alone.
+        scenario: file beside this one.
+        at_the_end: whether only the report can tell it.
+    """
+
+    expected: tuple[str, ...]
+    times: int | None = None
+    lasts_s: float = 4.5
+    calm_s: float = 4.5
+    faults: tuple[str, ...] = ()
+    scenario: str = "faults.toml"
+    at_the_end: bool = False
+
+
+#: whoever attaches to the stuck plugin would make the core stuck too
+_QUIET = "faults-quiet.toml"
+#: three refused connections in a row would end the run: Janus is started anew within two seconds
+_DEATH = {"lasts_s": 0.8, "calm_s": 6.0}
+
+CAUSES: dict[str, Cause] = {
+    "freeze": Cause(("process_frozen",)),
+    "kill": Cause(("crashed",), **_DEATH),
+    "crash": Cause(("crashed",), **_DEATH),
+    "handler-stall": Cause(("plugin_stuck",), scenario=_QUIET),
+    "plugin-stall": Cause(("plugin_stuck",), scenario=_QUIET),
+    "total-stall": Cause(("core_stuck",)),
     # at the end of its descriptors 1.1.2 ends itself
-    "few-fds": ("fds", "crashed"),
-    "few-threads": ("threads",),
-    "few-ports": ("none",),
-    "refuse-sessions": ("none",),
-    "disk-full": ("none",),
-    "disk-frozen": ("disk_stuck",),
-    # without a memory limit the page cache takes it all
-    "disk-slow": ("none",),
-    "path-cut": ("unreachable",),
+    "few-fds": Cause(("fds", "crashed"), times=1, lasts_s=6.0),
+    "few-threads": Cause(("threads",), times=3, lasts_s=3.0),
+    "disk-frozen": Cause(("disk_stuck",)),
+    # or the kernel ends it for its memory, which is the same
+    "disk-slow in a memory limit": Cause(
+        ("memory_writeback",), times=1, lasts_s=35.0, faults=("disk-slow",), scenario="faults-memory.toml"
+    ),
+    # three questions that TCP does not answer would end the run, after 4 s
+    "path-cut": Cause(("unreachable",), lasts_s=3.6, calm_s=5.4),
+    "cpu": Cause(("overload", "cpu_starved"), times=1, lasts_s=8.0, at_the_end=True),
+    # Janus goes on as if nothing were
+    "harmless": Cause(
+        ("none",),
+        times=1,
+        calm_s=2.5,
+        faults=("few-ports", "refuse-sessions", "disk-full", "disk-slow", "path-narrow"),
+    ),
+    "path-loss": Cause(("none",), times=1),
+    "path-delay": Cause(("none",), times=1),
+    "senders lose 20 %": Cause(("none",), times=1, faults=("none",), scenario="faults-lossy.toml"),
+    "nothing": Cause(("none",), times=1, faults=("none",)),
 }
 
 
-def watched(
-    fault: str, janus: str, out: Path, *, begin_s: float = BEGIN_S, lasts_s: float = LASTS_S, load_s: float = LOAD_S
-) -> dict[str, Any]:
-    """One run with one fault; raises CalledProcessError with its output where there is no report."""
-    scenario = QUIET if fault in QUIETLY else SCENARIO
-    command = [sys.executable, "-m", "janusload", "run", str(scenario), "--lab", "--janus", janus, "--no-backtrace"]
-    command += ["--out", str(out), "--replace", "--recordings-disk", "64 MB"]
-    command += ["--set", f'shape.lasts="{load_s:g} s"']
-    if fault != "none":
-        command += ["--fault", f"{fault} after {begin_s:g} s for {lasts_s:g} s"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
-    if not (out / "summary.json").exists():
-        raise subprocess.CalledProcessError(said.returncode, command, said.stdout, said.stderr)
-    failure = json.loads((out / "summary.json").read_text())["failure"]
-    return {
-        "cause": fault,
-        "version": janus,
-        **told(out),
-        "expected": list(EXPECTED[fault]),
-        "report": failure["kind"],
-        "rule": failure["rule"],
-        **({"exit": said.returncode, "words": said.stderr.strip()} if said.returncode == 1 else {}),
-    }
+class Episode(NamedTuple):
+    """One time that a fault was in force, until the next one came.
+
+    Attributes:
+        said: kinds of the stalls that were named, and `named_s` how long after the true beginning the first was.
+        over_s: how long after it was undone the run said that it was over; None if it said nothing before or after.
+    """
+
+    said: list[str]
+    named_s: float | None
+    over_s: float | None
 
 
-def told(out: Path) -> dict[str, Any]:
-    """What the run said while the fault lasted, and how soon."""
-    frames = read_frames(RunFolder.open(out))
-    probe = frames["probe"]
-    marker = frames["marker"].sort_values("t_ns")
-    begun = marker["t_ns"][marker["kind"] == MarkerKind.FAULT]
-    undone = marker["t_ns"][marker["kind"] == MarkerKind.FAULT_UNDONE]
-    since_ns = int(begun.iloc[0]) if len(begun) else 0
-    until_ns = int(undone.iloc[0]) if len(undone) else int(marker["t_ns"].max())
-    stalls = marker[(marker["kind"] == MarkerKind.STALL) & (marker["t_ns"].between(since_ns, until_ns))]
-    kinds = [str(label).partition(":")[0] for label in stalls["label"]]
-    recovered_s = None
-    if len(undone):
-        create = probe[(probe["rung"] == Rung.CREATE) & probe["ok"]]
-        answered = create["answered_ns"][create["answered_ns"] > undone.iloc[0]]
-        recovered_s = round((float(answered.min()) - int(undone.iloc[0])) / 1e9, 2) if len(answered) else None
-    return {
-        # the last word counts: what is known at first may be a part of it
-        "verdict": kinds[-1] if kinds else "none",
-        "said": kinds,
-        "detected_after_s": round((int(stalls["t_ns"].iloc[0]) - since_ns) / 1e9, 2) if len(stalls) else None,
-        "recovered_after_s": recovered_s,
-    }
+def watched(name: str, cause: Cause, janus: str, out: Path, times: int) -> Ran:
+    """One run in which it happens `times` times."""
+    options = ["--janus", janus, "--no-backtrace", "--recordings-disk", "400 MB"]
+    faults = cause.faults or (name,)
+    at_s = BEGIN_S
+    for number in range(times):
+        for fault in faults:
+            if fault != "none":
+                options += ["--fault", f"{fault} after {at_s:.2f} s for {cause.lasts_s:g} s"]
+            at_s += cause.lasts_s + cause.calm_s
+        at_s += 1 / times if number < times - 1 else 0.0  # at another moment of the ladder's second
+    options += ["--set", f'shape.lasts="{at_s + END_S:.1f} s"']
+    return ran(HERE / cause.scenario, out, *options)
 
 
-def judged(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with whether what was said is right."""
-    if not row["said"]:
-        # overload is told at the end: while it lasts it is no stall
-        row = {**row, "verdict": row["report"]}
-    return {**row, "right": row["verdict"] in row["expected"]}
+def episodes(marker: pd.DataFrame, fault: str) -> list[Episode]:
+    """What the run said each time that this fault was in force."""
+    faults = marker[marker["kind"] == MarkerKind.FAULT]
+    begins = faults["t_ns"].tolist()
+    found = []
+    for begin_ns, label in zip(begins, faults["label"], strict=True):
+        if label != fault:
+            continue
+        until_ns = min((each for each in begins if each > begin_ns), default=int(marker["t_ns"].max()) + 1)
+        span = marker[(marker["t_ns"] >= begin_ns) & (marker["t_ns"] < until_ns)]
+        stalls = stalls_of(span)
+        undone = span["t_ns"][(span["kind"] == MarkerKind.FAULT_UNDONE) & (span["label"] == fault)]
+        ends = span["t_ns"][span["kind"] == MarkerKind.STALL_END]
+        over_s = (int(ends.max()) - int(undone.iloc[0])) / 1e9 if len(undone) and len(ends) else None
+        named_s = (stalls[0][0] - begin_ns) / 1e9 if stalls else None
+        found.append(Episode([kind for _, kind in stalls], named_s, over_s))
+    return found
+
+
+def rows_of(name: str, cause: Cause, janus: str, run: Ran) -> Iterator[dict[str, Any]]:
+    """One row for each fault of the run."""
+    first_ns = run.marker["t_ns"][run.marker["kind"] == MarkerKind.FAULT].min()
+    calm = run.marker if first_ns != first_ns else run.marker[run.marker["t_ns"] < first_ns]
+    unasked = [kind for _, kind in stalls_of(calm)]
+    for fault in cause.faults or (name,):
+        seen = episodes(run.marker, fault)
+        verdicts = [each.said[-1] if each.said else "none" for each in seen]
+        if cause.at_the_end and not any(each.said for each in seen):
+            verdicts = [run.report]
+        if fault == "none":
+            verdicts = unasked or ["none"]
+        wrong = [each for each in verdicts if each not in cause.expected]
+        detected = [round(each.named_s, 2) for each in seen if each.named_s is not None]
+        recovered = [round(each.over_s, 2) for each in seen if each.over_s is not None]
+        yield {
+            "cause": name if len(cause.faults) < 2 else fault,
+            "version": janus,
+            "verdict": wrong[0] if wrong else verdicts[0] if verdicts else "none",
+            "right": bool(verdicts)
+            and not wrong
+            and run.report in cause.expected
+            and not (unasked and fault != "none"),
+            "detected_after_s": round(median(detected), 2) if detected else None,
+            "recovered_after_s": round(median(recovered), 2) if recovered else None,
+            "times": max(1, len(seen)),
+            "detected_s": detected,
+            "recovered_s": recovered,
+            "expected": list(cause.expected),
+            "said": [each.said for each in seen],
+            "said_before": unasked,
+            "report": run.report,
+            "rule": run.rule,
+        }
+
+
+def tried(name: str, cause: Cause, janus: str, out: Path, times: int) -> list[dict[str, Any]]:
+    """The rows of one cause; one that says why, where this machine does not allow it."""
+    run = watched(name, cause, janus, out, cause.times or times)
+    if run.missing:
+        return [{"cause": name, "version": janus, "verdict": None, "right": None, "not_here": run.missing, "times": 0}]
+    return list(rows_of(name, cause, janus, run))
 
 
 def line(row: dict[str, Any]) -> str:
-    def seconds(value: float | None) -> str:
-        return "-" if value is None else f"{value:.1f} s"
-
+    if row["right"] is None:
+        return f"{row['cause']:30}{row['version']:8}not on this machine: {row['not_here']}"
     mark = "right" if row["right"] else "WRONG"
     return (
-        f"{row['cause']:16}{row['version']:8}{row['verdict']:18}{mark:7}{seconds(row['detected_after_s']):>8}"
-        f"{seconds(row['recovered_after_s']):>9}  report: {row['report']}"
+        f"{row['cause']:30}{row['version']:8}{row['verdict']:18}{mark:7}{row['times']:3}"
+        f"{spread(row['detected_s']):>14}{spread(row['recovered_s']):>14}  report: {row['report']}"
     )
+
+
+def spread(seconds: Sequence[float]) -> str:
+    """Median and most, as `2.1, 2.6 s`."""
+    if not seconds:
+        return "-"
+    return f"{median(seconds):.1f} s" if len(seconds) == 1 else f"{median(seconds):.1f}, {max(seconds):.1f} s"
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """The table of the docs: causes against verdicts, all versions together."""
+    text = (
+        "| cause | verdict | times | right | named after: median, most | said to be over: median, most |\n"
+        "|---|---|---:|---:|---:|---:|\n"
+    )
+    causes: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["right"] is not None:
+            causes.setdefault(row["cause"], []).append(row)
+    for cause, of in causes.items():
+        verdicts = ", ".join(dict.fromkeys(row["verdict"] for row in of))
+        times, right = sum(row["times"] for row in of), sum(row["times"] for row in of if row["right"])
+        detected = spread([each for row in of for each in row["detected_s"]])
+        recovered = spread([each for row in of for each in row["recovered_s"]])
+        does = FAULTS[cause].does if cause in FAULTS else ""
+        what = f"`{cause}`: {does}" if does else cause
+        text += f"| {what} | {verdicts} | {times} | {right} | {detected} | {recovered} |\n"
+    return text
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--janus", nargs="+", default=["1.1.2", "1.4.1"])
-    options.add_argument("--faults", nargs="+", default=[*EXPECTED], choices=[*EXPECTED], metavar="FAULT")
+    options.add_argument("--causes", nargs="+", default=[*CAUSES], choices=[*CAUSES], metavar="CAUSE")
+    options.add_argument("--times", type=int, default=5, help="how often each, where it can happen again in one run")
+    options.add_argument("--at-once", type=int, default=2, help="runs side by side")
     options.add_argument("--out", type=Path, default=Path("reports/out/verdicts.json"))
     wanted = options.parse_args()
-    assert set(EXPECTED) - {"none"} <= set(FAULTS)
-    print(f"{'cause':16}{'Janus':8}{'verdict':18}{'':7}{'named':>8}{'back':>9}", flush=True)
-    rows = []
+    assert {*FAULTS} - {"memory"} <= {fault for name, cause in CAUSES.items() for fault in cause.faults or (name,)}
     runs = wanted.out.with_suffix("")
     runs.mkdir(parents=True, exist_ok=True)
-    for janus in wanted.janus:
-        for fault in wanted.faults:
-            rows.append(judged(watched(fault, janus, runs / f"{fault}-{janus}")))
-            print(line(rows[-1]), flush=True)
+    print(f"{'cause':30}{'Janus':8}{'verdict':18}{'':7}{'':>3}{'named':>14}{'over':>14}", flush=True)
+    rows: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(wanted.at_once) as pool:
+        todo = [(cause, janus) for cause in wanted.causes for janus in wanted.janus]
+        under_way = [
+            pool.submit(tried, name, CAUSES[name], janus, runs / f"{name.replace(' ', '-')}-{janus}", wanted.times)
+            for name, janus in todo
+        ]
+        for each in under_way:
+            for row in each.result():
+                rows.append(row)
+                print(line(row), flush=True)
             wanted.out.write_text(json.dumps(rows, indent=1) + "\n")
-    wrong = sum(not row["right"] for row in rows)
-    print(f"{len(rows) - wrong} of {len(rows)} right; {wanted.out}")
+            wanted.out.with_suffix(".md").write_text(markdown(rows))
+    judged = [row for row in rows if row["right"] is not None]
+    wrong = sum(not row["right"] for row in judged)
+    print(f"{len(judged) - wrong} of {len(judged)} right; {wanted.out}")
     return 1 if wrong else 0
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,14 +47,15 @@ def test_words_become_faults() -> None:
 
 def test_each_comes_and_goes_at_its_time(lab: Lab, seen: list[str]) -> None:
     table = Timetable(lab, [PlannedFault("two", 5, None), PlannedFault("one", 2, 4)])
-    assert table.look(1.9) == []
+    assert table.look(1.9) == [] and table.due_s == 2
     (done,) = table.look(2.1)
+    assert table.due_s == 5, "the next begins before this one ends"
     assert (done.name, done.undone) == ("one", False)
     assert [(done.name, done.undone) for done in table.look(5.0)] == [("two", False)]
     # counted from when it came, not from when it was due
-    assert table.look(6.0) == []
+    assert table.look(6.0) == [] and table.due_s == pytest.approx(6.1)
     assert [(done.name, done.undone) for done in table.look(6.2)] == [("one", True)]
-    assert seen == ["+one", "+two", "-one"]
+    assert seen == ["+one", "+two", "-one"] and table.due_s == math.inf
     table.close()
     table.close()
     assert seen == ["+one", "+two", "-one", "-two"]

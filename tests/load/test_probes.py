@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -36,10 +37,12 @@ class Kept:
 
 
 @contextmanager
-def ladder(janus: FakeJanus, *, deadline_s: float = 2.0, **options: Any) -> Iterator[Kept]:
+def ladder(
+    janus: FakeJanus, *, deadline_s: float = 2.0, connect: Callable[[], Connection] | None = None, **options: Any
+) -> Iterator[Kept]:
     kept = Kept()
     asked = Ladder(
-        lambda: Connection(janus.url, timeout_s=deadline_s),
+        connect or (lambda: Connection(janus.url, timeout_s=deadline_s)),
         kept.records.append,
         deadline_s=deadline_s,
         audiobridge=True,
@@ -154,6 +157,34 @@ def test_after_a_lost_connection_it_asks_on_and_attaches_again() -> None:
             before = kept.ok()["audiobridge_sync"]
             wait_until(lambda: kept.ok()["audiobridge_sync"] >= before + 2)
         assert sum(request["janus"] == "attach" for request in janus.requests) == 2
+
+
+@contextmanager
+def hole() -> Iterator[str]:
+    """An address where TCP never answers: the queue of those who wait to be accepted is full."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for waiting in (first, second):
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"ws://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_tcp_that_does_not_answer_is_overdue_as_soon_as_any_other_rung() -> None:
+    with FakeJanus(at_once) as janus, hole() as nowhere:
+        url = [janus.url]
+        with ladder(janus, connect=lambda: Connection(url[0])) as kept:
+            wait_until(lambda: kept.ok()["tcp"] and kept.ok()["ws_upgrade"])
+            url[0] = nowhere
+            wait_until(lambda: Rung.TCP in kept.told("overdue"))
+            overdue = next(notice for notice in kept.notices if notice.state == "overdue")
+            assert overdue.rung is Rung.TCP and (overdue.at_ns - overdue.due_ns) / 1e9 < OVERDUE_S + 0.3
+            wait_until(lambda: kept.missed()["tcp"])
+            assert not kept.missed()["ws_upgrade"], "which is given longer to come up"
+            missed = next(record for record in kept.records if record.rung == Rung.TCP and not record.ok)
+            assert missed.answered_ns is None and missed.due_ns == overdue.due_ns
+            assert not kept.missed()["ping"]
 
 
 class Packets:

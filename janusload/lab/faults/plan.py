@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from contextlib import AbstractContextManager, suppress
@@ -51,12 +52,19 @@ def planned(words: str) -> PlannedFault:
 
 
 class Timetable:
-    """Brings the faults of a run about when each is due; to be looked at about once a second, by one thread."""
+    """Brings the faults of a run about when each is due; to be looked at by one thread, at `due_s` for example."""
 
     def __init__(self, lab: Lab, faults: list[PlannedFault]) -> None:
         self._lab = lab
         self._to_come = sorted(faults, key=lambda fault: fault.after_s)
         self._in_force: list[tuple[PlannedFault, float, AbstractContextManager[None]]] = []
+
+    @property
+    def due_s(self) -> float:
+        """Seconds after the run began at which there is something to do next; infinite if there is nothing more."""
+        begins = [fault.after_s for fault in self._to_come[:1]]
+        ends = [since_s + fault.for_s for fault, since_s, _ in self._in_force if fault.for_s is not None]
+        return min(begins + ends, default=math.inf)
 
     def look(self, gone_s: float) -> list[Done]:
         """Do what is due `gone_s` after the run began; returns what was done.
