@@ -324,6 +324,26 @@ class RecordingRecord(NamedTuple):
     tones: str = ""
 
 
+class TakeRecord(NamedTuple):
+    """What a sender knows of a recording of its own, written when that ended in order.
+
+    Attributes:
+        peer: the sender; `ssrc`: its RTP source (RFC 3550 section 3).
+        name: what the file's name begins with, up to `-audio`; empty for what was muted while no recording of its own
+            was on: the room may have recorded it.
+        due: packets that it sent while it was surely being recorded; the file may hold a few more. None where it cannot
+            say: it plays a bad network, or its worker did not answer.
+        muted: packets that it sent while the server may have taken it for muted, and recorded nothing.
+    """
+
+    t_ns: int
+    peer: str
+    ssrc: int
+    name: str
+    due: int | None
+    muted: int = 0
+
+
 class LogRecord(NamedTuple):
     """How many lines of one category the Janus log gained in the second before `t_ns`."""
 
@@ -402,6 +422,7 @@ Record = (
     | ThreadRecord
     | StorageRecord
     | RecordingRecord
+    | TakeRecord
     | LogRecord
     | HealthRecord
     | MarkerRecord
@@ -419,6 +440,7 @@ KINDS: dict[str, type[Record]] = {
     "thread": ThreadRecord,
     "storage": StorageRecord,
     "recording": RecordingRecord,
+    "take": TakeRecord,
     "log": LogRecord,
     "health": HealthRecord,
     "marker": MarkerRecord,

@@ -328,11 +328,16 @@ class Recordings(_Part):
     Attributes:
         hours: of audio in all of them.
         whole: files without a fault, those without a packet included.
+        states: files by how they are; `absent`: Janus agreed to record, and there is no file; `hollow`: nothing is
+            in it of what its sender sent while it was surely being recorded.
         packets, missing: RTP packets in the MJR files, and those that the sequence numbers miss.
         matched: files whose sender is one of this run's, found by its RTP source; absent where no sender told it.
-        withheld, lost_on_the_way: of the missing ones in matched files: not sent to play a loss, and sent but lost.
-        outside: packets that the senders of matched files sent while their recording was not on: before its first and
-            after its last packet.
+        withheld, muted, lost_on_the_way: of the missing ones in matched files: not sent to play a loss, sent while the
+            server was told to take the sender for muted (a packet or two at each end of that may count either way), and
+            sent but lost.
+        outside: packets that the senders of matched files sent before the first and after the last of a file.
+        told: matched files whose sender knows what must be in them, from when its recording was on.
+        cut: of `outside`, those that were sent while the recording was surely on: lost at the file's beginning or end.
         faults: the first of those that are not whole.
     """
 
@@ -348,8 +353,11 @@ class Recordings(_Part):
     reordered: int | None = None
     matched: int | None = None
     withheld: int | None = None
+    muted: int | None = None
     lost_on_the_way: int | None = None
     outside: int | None = None
+    told: int | None = None
+    cut: int | None = None
     faults: list[RecordingFault] = []
 
 

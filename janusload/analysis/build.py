@@ -132,7 +132,9 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
         media=media_of(frames["media"], flow, frames["heard"], frames["peer_event"]),
         server=server_of(frames["server"], meta),
         memory=memory_of(frames["server"], frames["storage"], _load_span(frames["marker"])),
-        recordings=recordings_of(frames["recording"], frames["media"]),
+        recordings=recordings_of(
+            frames["recording"], frames["media"], frames["take"], looked=not frames["storage"].empty
+        ),
         log=log_of(frames["log"]),
         generator=generator_of(frames["health"], attempts, _generator_reasons(stopped, onset, plan)),
         leaks=Leaks.model_validate(

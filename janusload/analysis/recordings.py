@@ -12,25 +12,47 @@ from janusload.summary import RecordingFault, Recordings
 #: faulty files that are told one by one
 _FAULTS_TOLD = 20
 _WHOLE = ("whole", "no_packets")
+_ABSENT = "absent"
+_HOLLOW = "hollow"
 
 
-def recordings_of(recording: pd.DataFrame, media: pd.DataFrame) -> Recordings | None:
-    """Sum up the recordings; None where none were looked at."""
-    if recording.empty:
-        return None
+def recordings_of(
+    recording: pd.DataFrame, media: pd.DataFrame, take: pd.DataFrame, *, looked: bool
+) -> Recordings | None:
+    """Sum up the recordings; None where none were looked at.
+
+    Args:
+        take: what senders know of recordings of their own.
+        looked: whether the folder of the recordings could be seen, though it may hold none.
+    """
+    wanted = take[take["name"] != ""]
+    recording = recording.assign(
+        name=recording["path"].astype(str).map(_take_name),
+        **{key: recording[key].astype(str) for key in ("state", "wrong")},
+    )
+    hollow = (recording["packets"] == 0) & recording["name"].isin(wanted["name"][wanted["due"] > 0])
+    recording.loc[hollow, ["state", "wrong"]] = _HOLLOW, "its sender sent what belongs into it, and none of it is there"
     files = recording[recording["format"] != "nfo"]
+    absent = wanted[~wanted["name"].isin(files["name"])] if looked else wanted.head(0)
+    if recording.empty and absent.empty:
+        return None
     packets = files[files["packets"].notna()]
-    matched = _matched(packets, media)
+    matched = _matched(packets, media, take)
     held = int(packets["packets"].sum() - packets["duplicated"].sum())
     missing = int(packets["missing"].sum())
-    states = recording.groupby("state", observed=True).size()
+    states = {str(state): int(n) for state, n in recording.groupby("state").size().items()}
     bad = recording[~recording["state"].isin(_WHOLE)]
+    faults = [
+        RecordingFault(path=str(row.path), state=str(row.state), words=str(row.wrong)) for row in bad.itertuples()
+    ]
+    words = "Janus agreed to record it, and there is no such file in the folder of the recordings"
+    faults += [RecordingFault(path=str(name), state=_ABSENT, words=words) for name in absent["name"]]
     return Recordings(
         files=len(files),
         size_mb=float(files["size_bytes"].sum()) / 1e6,
         hours=float(files["duration_s"].sum()) / 3600,
         whole=int(recording["state"].isin(_WHOLE).sum()),
-        states={str(state): int(count) for state, count in states.items() if count},
+        states=states | ({_ABSENT: len(absent)} if len(absent) else {}),
         packets=held if len(packets) else None,
         missing=missing if len(packets) else None,
         missing_share=missing / (held + missing) if held + missing else None,
@@ -38,21 +60,28 @@ def recordings_of(recording: pd.DataFrame, media: pd.DataFrame) -> Recordings | 
         reordered=int(packets["reordered"].sum()) if len(packets) else None,
         matched=_total(matched, "files"),
         withheld=_total(matched, "withheld"),
+        muted=_total(matched, "muted"),
         lost_on_the_way=_total(matched, "lost"),
         outside=_total(matched, "outside"),
-        faults=[
-            RecordingFault(path=str(row.path), state=str(row.state), words=str(row.wrong))
-            for row in bad.head(_FAULTS_TOLD).itertuples()
-        ],
+        told=_told(packets, wanted),
+        cut=_total(matched, "cut"),
+        faults=faults[:_FAULTS_TOLD],
     )
 
 
-def _matched(packets: pd.DataFrame, media: pd.DataFrame) -> pd.DataFrame | None:
+def _take_name(path: str) -> str:
+    """What was asked for as the name of a file: plugins put `-audio.mjr` or `-audio-0.mjr` behind it."""
+    return path.rpartition("/")[2].rpartition("-audio")[0]
+
+
+def _matched(packets: pd.DataFrame, media: pd.DataFrame, take: pd.DataFrame) -> pd.DataFrame | None:
     """The MJRs of each sender, known by its RTP source, beside its own account; None where no sender told its source.
 
-    Columns: `files`; `withheld` and `lost`: packets missing in the files because the sender played a loss, and for
-    other reasons; `outside`: sequence numbers that it used and that are not in the span of any file. Janus counts the
-    packets of a recording from 1 on (seen), so whether those came before or after cannot be told.
+    Columns: `files`; `withheld`, `muted` and `lost`: packets missing between the first and the last of a file because
+    the sender played a loss, because the server took it for muted, and for other reasons; `cut`: packets that it sent
+    while it was surely being recorded and that are missing before the first or behind the last of its file; `outside`:
+    sequence numbers that it used and that are not in the span of any file. Janus counts the packets of a recording from
+    1 on (seen), so whether those came before or after cannot be told.
     """
     senders = media[media["ssrc"].notna() & (media["used"] > 0)]
     if senders.empty:
@@ -60,13 +89,36 @@ def _matched(packets: pd.DataFrame, media: pd.DataFrame) -> pd.DataFrame | None:
     last = senders.sort_values("t_ns", kind="stable").groupby("ssrc").last()[["used", "sent"]]
     # a sender may have been recorded several times, by stopping and starting
     files = packets.assign(files=1).groupby("ssrc")[["packets", "duplicated", "missing", "files"]].sum()
-    pairs = files.join(last, how="inner")
+    pairs = files.join(last, how="inner").join(_short(packets, take), how="left").fillna({"short": 0, "muted": 0})
     span = pairs["packets"] - pairs["duplicated"] + pairs["missing"]
     share: Any = span / pairs["used"].replace(0, np.nan)
     withheld = np.minimum(pairs["missing"], ((pairs["used"] - pairs["sent"]) * share).round())
-    outside = (pairs["used"] - span).clip(lower=0)
-    lost = pairs["missing"] - withheld
-    return pd.DataFrame({"files": pairs["files"], "withheld": withheld, "lost": lost, "outside": outside})
+    muted = np.minimum(pairs["missing"] - withheld, pairs["muted"])
+    lost = pairs["missing"] - withheld - muted
+    return pd.DataFrame(
+        {
+            "files": pairs["files"],
+            "withheld": withheld,
+            "muted": muted,
+            "lost": lost,
+            "cut": (pairs["short"] - lost).clip(lower=0),
+            "outside": (pairs["used"] - span).clip(lower=0),
+        }
+    )
+
+
+def _short(packets: pd.DataFrame, take: pd.DataFrame) -> pd.DataFrame:
+    """By RTP source: by how many packets its files fall short of what it sent while surely recorded, and what it sent
+    while it was muted."""
+    pairs = take.astype({"name": str}).merge(packets, on="name", how="left", suffixes=("", "_in_file"))
+    held = (pairs["packets"] - pairs["duplicated"]).fillna(0)
+    short = (pairs["due"] - held).clip(lower=0).fillna(0).where(pairs["path"].notna(), 0)
+    return pairs.assign(short=short).groupby("ssrc")[["short", "muted"]].sum()
+
+
+def _told(packets: pd.DataFrame, wanted: pd.DataFrame) -> int | None:
+    """How many files there are of which the sender knows what must be in them; None where no sender knows."""
+    return int(packets["name"].isin(wanted["name"][wanted["due"].notna()]).sum()) if len(wanted) else None
 
 
 def _total(matched: pd.DataFrame | None, column: str) -> int | None:

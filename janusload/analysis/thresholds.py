@@ -212,11 +212,12 @@ def _recordings_damaged(_: Limit, summary: Summary) -> float | None:
 
 
 def _recordings_missing(_: Limit, summary: Summary) -> float | None:
-    """Without what the senders withheld to play a loss, where they are known."""
+    """Without what the senders withheld to play a loss or sent while muted, where that is known."""
     found = summary.recordings
     if found is None or not found.packets or found.missing is None:
         return None
-    return (found.missing - (found.withheld or 0)) / (found.packets + found.missing)
+    explained, cut = (found.withheld or 0) + (found.muted or 0), found.cut or 0
+    return (found.missing - explained + cut) / (found.packets + found.missing + cut)
 
 
 _OF_SUMMARY: dict[str, Callable[[Limit, Summary], _Value | float | None]] = {

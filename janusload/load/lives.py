@@ -18,6 +18,7 @@ from janusload.errors import MediaError, ProtocolViolation
 from janusload.janus.connection import Connection
 from janusload.janus.handle import Handle, Reply
 from janusload.janus.session import Session
+from janusload.load.takes import Takes
 from janusload.media.mixes import UNKNOWN
 from janusload.media.participants import Participant, Peer, PlainPeer
 from janusload.records import Source
@@ -67,7 +68,9 @@ class Life:
         self._room = 0
         self._far_end: dict[str, Any] = {}
         self._muted = False
-        self._takes = itertools.count(1)
+        self._take_numbers = itertools.count(1)
+        self._take_name = ""
+        self._takes = Takes(user, exact=not group.impair.wanted, tell=stage.recorder.write)
         self._state = State()
         self._walk = Walk(group.plugin, group.media)
         self._acts: dict[Verb, Callable[[Act], object]] = {
@@ -89,6 +92,8 @@ class Life:
             Verb.STOP_RECORDING: self._stop_recording,
             Verb.RECORD_ROOM: lambda _: self._record_room(True),
             Verb.STOP_RECORDING_ROOM: lambda _: self._record_room(False),
+            Verb.RECORD_ALL: lambda _: self._record_all(True),
+            Verb.STOP_RECORDING_ALL: lambda _: self._record_all(False),
             Verb.CHANGEROOM: self._changeroom,
             Verb.LIST: self._list,
             Verb.LEAVE: self._leave,
@@ -105,6 +110,8 @@ class Life:
         """Live it. Raises whatever a step raises; everything is closed all the same."""
         try:
             self._steps(self._group.steps)
+            if self._state.recording:
+                self._takes.end(*self._sent())
         finally:
             self._end()
 
@@ -116,8 +123,28 @@ class Life:
                 way = self._source.choices(step.choose, [each.weight for each in step.choose])[0]
                 self._steps(way.steps)
             elif not self._leaving.is_set() or self._parts(step):
-                self._acts[step.verb](step)
-                self._state = after(step, self._state, self._group.plugin)
+                self._do(step)
+
+    def _do(self, step: Act) -> None:
+        before, then = self._state, after(step, self._state, self._group.plugin)
+        silent = self._peer is None
+        if before.recording and not then.recording:
+            self._takes.end(*self._sent())
+        elif step.verb is Verb.MUTE:
+            self._takes.mute(self._sent()[1])
+        self._acts[step.verb](step)
+        self._state = then
+        if then.recording and not before.recording:
+            self._takes.begin(self._take_name, 0 if silent else self._sent()[1])
+        elif step.verb is Verb.UNMUTE:
+            self._takes.unmute(self._sent()[1])
+
+    def _sent(self) -> tuple[int | None, int | None]:
+        """RTP source, and packets sent up to now; None where there is no audio, or its worker does not say."""
+        try:
+            return (None, 0) if self._peer is None else self._peer.count()
+        except MediaError:
+            return None, None
 
     def _repeat(self, step: Repeat) -> None:
         for _ in range(step.repeat.draw(self._source)):
@@ -173,28 +200,33 @@ class Life:
 
     # -- rooms ------------------------------------------------------------------------------------------------------
 
-    def _join(self, _: Act) -> None:
+    def _join(self, step: Act) -> None:
         if self._group.media == "plain_rtp":
-            self._join_plain(then_send=False)
+            self._join_plain(step, then_send=False)
             return
-        self._say("join", **self._joining())
+        self._say("join", **self._joining(), **self._recorded(step))
 
-    def _join_publish(self, _: Act) -> None:
+    def _join_publish(self, step: Act) -> None:
         if self._group.media == "plain_rtp":
-            self._join_plain(then_send=True)
+            self._join_plain(step, then_send=True)
             return
         peer = self._new_peer()
+        fields = {**self._joining(), **self._recorded(step)}
         if self._attached().short == "videoroom":
-            reply = self._say("joinandconfigure", jsep=peer.offer(), audio=True, video=False, **self._joining())
+            reply = self._say("joinandconfigure", jsep=peer.offer(), audio=True, video=False, **fields)
         else:
-            reply = self._say("join", jsep=peer.offer(), **self._joining())
+            reply = self._say("join", jsep=peer.offer(), **fields)
         self._accept(peer, reply)
 
-    def _join_plain(self, *, then_send: bool) -> None:
+    def _recorded(self, step: Act) -> dict[str, Any]:
+        return {"record": True, "filename": self._next_take()} if step.record else {}
+
+    def _join_plain(self, step: Act, *, then_send: bool) -> None:
         peer = self._stage.engine.plain(self._user, route_to=self._stage.server_address, **self._sound())
         self._peer = peer
         local = peer.open()
-        reply = self._say("join", rtp={**local._asdict(), "fec": True}, **self._joining())
+        plain = {**local._asdict(), "fec": True}
+        reply = self._say("join", rtp=plain, **self._joining(), **self._recorded(step))
         told = reply.data.get("rtp")
         if not isinstance(told, dict) or not told.get("port"):
             raise ProtocolViolation("audiobridge.join: plain RTP was asked for and the answer names no port")
@@ -235,19 +267,23 @@ class Life:
 
     # -- audio ------------------------------------------------------------------------------------------------------
 
-    def _publish(self, _: Act) -> None:
+    def _publish(self, step: Act) -> None:
+        recorded = self._recorded(step)
         if isinstance(self._peer, PlainPeer):
+            if recorded:
+                self._say("configure", **recorded)
             self._send_plain(self._peer)
             return
         peer = self._new_peer()
         offer = peer.offer()
         match self._attached().short:
             case "videoroom":
-                reply = self._say("publish", jsep=offer, audio=True, video=False)
+                reply = self._say("publish", jsep=offer, audio=True, video=False, **recorded)
             case "echotest":
-                reply = self._attached().message({"audio": True, "video": False}, name="start", jsep=offer)
+                body = {"audio": True, "video": False, **recorded}
+                reply = self._attached().message(body, name="start", jsep=offer)
             case _:
-                reply = self._say("configure", jsep=offer)
+                reply = self._say("configure", jsep=offer, **recorded)
         self._accept(peer, reply)
 
     def _subscribe(self, _: Act) -> None:
@@ -267,7 +303,7 @@ class Life:
         self._audio.enter_context(self._stage.audio(self._user))
 
     def _record(self, _: Act) -> None:
-        name = self._take_name()
+        name = self._next_take()
         match self._attached().short:
             case "recordplay":
                 peer = self._new_peer()
@@ -289,12 +325,22 @@ class Life:
     def _record_room(self, on: bool) -> None:
         fields: dict[str, Any] = {"room": self._room, "record": on}
         if on:
-            fields["record_file"] = f"{self._take_name()}-room-{self._room}.wav"
+            fields["record_file"] = f"{self._free_name()}-room-{self._room}.wav"
         self._say("enable_recording", **fields)
 
-    def _take_name(self) -> str:
+    def _record_all(self, on: bool) -> None:
+        if self._attached().short == "videoroom":
+            self._say("enable_recording", room=self._room, record=on)
+        else:
+            self._say("enable_mjrs", room=self._room, mjrs=on)
+
+    def _next_take(self) -> str:
+        self._take_name = self._free_name()
+        return self._take_name
+
+    def _free_name(self) -> str:
         """A name that no other recording has: Janus writes over what is there."""
-        return f"janusload-{self._user}-{self._attached().id}-{next(self._takes)}"
+        return f"janusload-{self._user}-{self._attached().id}-{next(self._take_numbers)}"
 
     def _play(self, _: Act) -> None:
         recordings = self._say("list").data.get("list", [])
@@ -353,6 +399,8 @@ class Life:
     def _quiet(self) -> None:
         """No audio of ours any more."""
         self._audio.close()
+        if self._muted:
+            self._takes.part(*self._sent())
         peer, self._peer = self._peer, None
         if peer is not None:
             peer.close()

@@ -70,7 +70,7 @@ def made(stage: Stage, tables: list[RoomsTable], first: int, *, plain_rtp: bool)
 def _creating(table: RoomsTable, number: int, *, plain_rtp: bool) -> dict[str, object]:
     body: dict[str, object] = {"request": "create", "room": number, "description": "janusload"}
     if table.plugin == "videoroom":
-        return {**body, "publishers": _MOST_PUBLISHERS}
+        return {**body, "publishers": _MOST_PUBLISHERS, "record": table.mjrs}
     body["sampling_rate"] = table.sampling_rate
     if table.record:
         body["record"] = True

@@ -109,6 +109,15 @@ class Participant:
         self._paused = False
         self._sound()
 
+    def count(self) -> tuple[int | None, int]:
+        """Its RTP source (None before it sends), and how many RTP packets it has sent up to now.
+
+        Raises:
+            MediaError: it is closed, or the worker does not answer.
+        """
+        ssrc, sent = self._ask("count", GRACE_S)
+        return ssrc, sent
+
     def close(self) -> None:
         """Have the worker say goodbye (RTCP BYE and DTLS close_notify, where there are such) and close the socket.
 

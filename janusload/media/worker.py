@@ -81,6 +81,7 @@ class Worker:
             "open": self._open,
             "connect": self._connect,
             "sending": self._sending,
+            "count": self._count,
             "close": self._close,
             "stop": self._stop,
         }
@@ -248,6 +249,10 @@ class Worker:
 
     async def _sending(self, message: Message) -> None:
         self._any(message).set_sending(message["on"])
+
+    async def _count(self, message: Message) -> tuple[int | None, int]:
+        flow = self._any(message).flow
+        return (None, 0) if flow is None else (flow.ssrc, flow.sent)
 
     async def _close(self, message: Message) -> None:
         peer = self._peers.get(message["peer"])

@@ -53,11 +53,14 @@ def recordings(summary: Summary) -> Table:
         ("RTP packets", recordings.packets),
         ("missing", recordings.missing),
         ("of these withheld by the sender, to play a loss", recordings.withheld),
+        ("of these sent while muted by the server", recordings.muted),
         ("of these lost on the way or in the server", recordings.lost_on_the_way),
         ("there twice", recordings.duplicated),
         ("reordered", recordings.reordered),
         ("files whose sender is known", recordings.matched),
-        ("sent while the recording was not on", recordings.outside),
+        ("sent before a file's first packet or after its last", recordings.outside),
+        ("files whose sender knows what must be in them", recordings.told),
+        ("sent while surely recorded, and missing at a file's beginning or end", recordings.cut),
     ):
         if count is not None:
             rows.append([words, f"{count:,}"])

@@ -29,6 +29,8 @@ _WORDS = {
     Verb.STOP_RECORDING: "end the recording",
     Verb.RECORD_ROOM: "have the room recorded",
     Verb.STOP_RECORDING_ROOM: "end the room's recording",
+    Verb.RECORD_ALL: "have everybody in the room recorded",
+    Verb.STOP_RECORDING_ALL: "end the recordings of everybody",
     Verb.CHANGEROOM: "change to the next room",
     Verb.LIST: "ask who is there",
     Verb.LEAVE: "leave the room",
@@ -115,7 +117,7 @@ def _step(step: Act | Repeat | Choose) -> str:
         return f"{step.verb} {step.span}"
     if step.verb is Verb.ATTACH:
         return f"attach to {step.plugin}" if step.plugin else "attach"
-    return _WORDS[step.verb]
+    return _WORDS[step.verb] + (", recorded from the beginning" if step.record else "")
 
 
 def _load(scenario: Scenario) -> str:

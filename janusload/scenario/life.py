@@ -1,8 +1,8 @@
 """The life of a user: a list of steps, each a verb of Janus's world with what belongs to it.
 
-A step is text (`"join"`, `"talk 2 s..5 s"`, `"attach echotest"`) or one of two tables: `{ repeat = 3, steps = [...] }`
-and `{ choose = [{ weight = 2, steps = [...] }, ...] }`. `faults_of` walks a life before it is lived: what cannot be
-done at that place (mute before join) is a fault of the file and not of the run.
+A step is text (`"join"`, `"join record"`, `"talk 2 s..5 s"`, `"attach echotest"`) or one of two tables:
+`{ repeat = 3, steps = [...] }` and `{ choose = [{ weight = 2, steps = [...] }, ...] }`. `faults_of` walks a life before
+it is lived: what cannot be done at that place (mute before join) is a fault of the file and not of the run.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class Verb(StrEnum):
     STOP_RECORDING = "stop-recording"
     RECORD_ROOM = "record-room"  # the mix of our room, from now on
     STOP_RECORDING_ROOM = "stop-recording-room"
+    RECORD_ALL = "record-all"  # everybody in our room from now on, each to a file of his own
+    STOP_RECORDING_ALL = "stop-recording-all"
     CHANGEROOM = "changeroom"  # to the next room
     LIST = "list"  # the participants of our room
     LEAVE = "leave"  # the room; audio stays up
@@ -57,16 +59,20 @@ class Verb(StrEnum):
 #: those that take a duration
 LASTING = (Verb.TALK, Verb.LISTEN, Verb.WAIT)
 
+#: those that may say `record` behind them: with the recording on before the first packet
+RECORDED = (Verb.JOIN, Verb.JOIN_PUBLISH, Verb.PUBLISH)
+
 
 class Act(NamedTuple):
-    """One step: `span` for what lasts, `plugin` for `attach` (empty: that of the group)."""
+    """One step: `span` for what lasts, `plugin` for `attach` (empty: that of the group), `record` to be recorded."""
 
     verb: Verb
     span: Span | None = None
     plugin: str = ""
+    record: bool = False
 
     def __str__(self) -> str:
-        return " ".join(str(word) for word in (self.verb, self.span or self.plugin) if word)
+        return " ".join(str(word) for word in (self.verb, self.span or self.plugin, "record" * self.record) if word)
 
 
 def act(value: object) -> Act:
@@ -86,6 +92,8 @@ def act(value: object) -> Act:
         if rest not in PLUGINS:
             raise ValueError(f"{rest!r} is no plugin that users know; known are {', '.join(PLUGINS)}")
         return Act(verb, plugin=rest)
+    if verb in RECORDED and rest == "record":
+        return Act(verb, record=True)
     if rest:
         raise ValueError(f"{word!r} takes nothing behind it, not {rest!r}")
     return Act(verb)
@@ -113,6 +121,7 @@ def _act_schema() -> dict[str, Any]:
             {"enum": plain},
             {"type": "string", "pattern": rf"^({lasting}) {number}(\s*\.\.\s*{number})?$"},
             {"type": "string", "pattern": rf"^attach ({'|'.join(PLUGINS)})$"},
+            {"enum": [f"{verb} record" for verb in RECORDED]},
         ],
     }
 
@@ -238,10 +247,12 @@ class Walk:
             return "a handle is attached already: 'detach' comes first" if state.plugin else ""
         if not state.plugin:
             return "no handle is attached here: 'attach' comes first"
-        return self._of_plugin(verb, state)
+        if step.record and state.recording:
+            return "is being recorded already"
+        return self._of_plugin(step, state)
 
-    def _of_plugin(self, verb: Verb, state: State) -> str:
-        able = _ABLE.get(verb)
+    def _of_plugin(self, step: Act, state: State) -> str:
+        verb, able = step.verb, _ABLE.get(step.verb)
         if able is not None and state.plugin not in able:
             return f"{state.plugin} cannot do that; {' and '.join(able)} can"
         rooms = state.plugin in ("audiobridge", "videoroom")
@@ -250,6 +261,8 @@ class Walk:
             return 'there is no audio to send: the group has media = "none"'
         if starts and self.media == "plain_rtp" and state.plugin != "audiobridge":
             return "plain RTP is something for audiobridge only"
+        if step.record and verb is Verb.JOIN and state.plugin == "videoroom":
+            return "there is no audio to record yet: write 'publish record'"
         if verb in (Verb.JOIN, Verb.JOIN_PUBLISH):
             return "is in a room already: 'changeroom' or 'leave' comes first" if state.joined else ""
         if verb in (Verb.PUBLISH, Verb.SUBSCRIBE, Verb.PLAY):
@@ -271,7 +284,7 @@ class Walk:
 
 _IN_A_ROOM = (
     *(Verb.MUTE, Verb.UNMUTE, Verb.RECORD, Verb.RECORD_ROOM, Verb.STOP_RECORDING_ROOM),
-    *(Verb.CHANGEROOM, Verb.LEAVE, Verb.LIST),
+    *(Verb.RECORD_ALL, Verb.STOP_RECORDING_ALL, Verb.CHANGEROOM, Verb.LEAVE, Verb.LIST),
 )
 #: which plugins know a verb; those that are absent are known to all
 _ABLE: dict[Verb, tuple[str, ...]] = {
@@ -286,6 +299,8 @@ _ABLE: dict[Verb, tuple[str, ...]] = {
     Verb.STOP_RECORDING: ("audiobridge", "echotest", "recordplay", "videoroom"),
     Verb.RECORD_ROOM: ("audiobridge",),
     Verb.STOP_RECORDING_ROOM: ("audiobridge",),
+    Verb.RECORD_ALL: ("audiobridge", "videoroom"),
+    Verb.STOP_RECORDING_ALL: ("audiobridge", "videoroom"),
     Verb.CHANGEROOM: ("audiobridge",),
     Verb.LIST: ("audiobridge", "videoroom"),
     Verb.LEAVE: ("audiobridge", "videoroom"),
@@ -308,13 +323,15 @@ def after(step: Act, state: State, default_plugin: str) -> State:
         case Verb.DETACH:
             return State(connected=True, session=True)
         case Verb.JOIN:
-            return replace(state, joined=True)
+            return replace(state, joined=True, recording=state.recording or step.record)
         case Verb.LEAVE:
             return replace(state, joined=False, recording=False)
+        case Verb.CHANGEROOM:  # Janus ends the recording
+            return replace(state, recording=False)
         case Verb.JOIN_PUBLISH:
-            return replace(state, joined=True, audio=True)
+            return replace(state, joined=True, audio=True, recording=state.recording or step.record)
         case Verb.PUBLISH | Verb.PLAY | Verb.SUBSCRIBE:
-            return replace(state, audio=True)
+            return replace(state, audio=True, recording=state.recording or step.record)
         case Verb.RECORD:
             return replace(state, recording=True, audio=state.audio or state.plugin == "recordplay")
         case Verb.STOP_RECORDING:

@@ -71,7 +71,7 @@ class RoomsTable(_Table):
         count: how many there are.
         users_each: how many users find room in each; absent: as many as come.
         record: whether the mix of each is recorded (AudioBridge).
-        mjrs: whether each participant is, because the room says so: to a file of his own (AudioBridge).
+        mjrs: whether each participant (VideoRoom: publisher) is, because the room says so: to a file of his own.
         talk_events: whether Janus tells who talks (AudioBridge).
         idle: nobody joins them: what does it cost that they are there?
     """

@@ -72,8 +72,8 @@ def _of_rooms(scenario: Scenario) -> Faults:
         if name in names[:number]:
             faults.append((f"rooms.{number}.name", f"two kinds of rooms have the same name ({name!r})"))
     for number, rooms in enumerate(scenario.rooms):
-        if rooms.plugin == "videoroom" and (rooms.record or rooms.mjrs or rooms.talk_events):
-            faults.append((f"rooms.{number}.plugin", "record, mjrs and talk_events are for audiobridge rooms"))
+        if rooms.plugin == "videoroom" and (rooms.record or rooms.talk_events):
+            faults.append((f"rooms.{number}.plugin", "record (the mix) and talk_events are for audiobridge rooms"))
         taken = sum(scenario.most_of(group) for group in scenario.users if _goes_to(scenario, group) == rooms.name)
         if rooms.users_each is not None and taken > rooms.count * rooms.users_each:
             faults.append(

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from janusload.analysis.recordings import recordings_of
-from janusload.records import MediaRecord, RecordingRecord
+from janusload.records import MediaRecord, RecordingRecord, TakeRecord
 from janusload.summary import Recordings
 
 
@@ -20,11 +20,25 @@ def sender(ssrc: int, *, used: int, sent: int, t_ns: int = 5) -> MediaRecord:
     return MediaRecord(t_ns, f"talker-{ssrc}", 0, "closed", sent, 0, 0, 0, 0, 0, ssrc=ssrc, used=used)
 
 
-def judged(recordings: list[RecordingRecord], senders: list[MediaRecord]) -> Recordings:
-    found = recordings_of(
+def take(name: str, *, due: int | None, muted: int = 0, ssrc: int = 7) -> TakeRecord:
+    return TakeRecord(6, f"talker-{ssrc}", ssrc, name, due, muted)
+
+
+def looked_at(
+    recordings: list[RecordingRecord], senders: list[MediaRecord], takes: list[TakeRecord], *, looked: bool = True
+) -> Recordings | None:
+    return recordings_of(
         pd.DataFrame(recordings, columns=list(RecordingRecord._fields)),
         pd.DataFrame(senders, columns=list(MediaRecord._fields)).astype({"ssrc": float, "used": float}),
+        pd.DataFrame(takes, columns=list(TakeRecord._fields)).astype({"due": float}),
+        looked=looked,
     )
+
+
+def judged(
+    recordings: list[RecordingRecord], senders: list[MediaRecord], takes: list[TakeRecord] | None = None
+) -> Recordings:
+    found = looked_at(recordings, senders, takes or [])
     assert found is not None
     return found
 
@@ -33,7 +47,9 @@ WHOLE = {"packets": 500, "missing": 0, "duplicated": 0, "reordered": 0, "duratio
 
 
 def test_no_recordings_are_no_answer() -> None:
-    assert recordings_of(pd.DataFrame(columns=list(RecordingRecord._fields)), pd.DataFrame()) is None
+    assert looked_at([], [], []) is None
+    # nobody could look into the folder: what senders know proves nothing
+    assert looked_at([], [sender(7, used=500, sent=500)], [take("a", due=500)], looked=False) is None
 
 
 def test_a_file_is_found_by_its_source_and_compared_with_the_senders_last_word() -> None:
@@ -74,3 +90,39 @@ def test_faults_are_told_with_their_file() -> None:
     ]
     assert found.hours == pytest.approx((3600 + 10) / 3600)
     assert found.size_mb == pytest.approx(0.003)
+
+
+def test_a_tail_that_nobody_misses_by_its_numbers_is_known_from_the_sender() -> None:
+    file = recording("videos/janusload-a-1-audio-0.mjr", ssrc=7, **WHOLE)
+    found = judged([file], [sender(7, used=900, sent=900)], [take("janusload-a-1", due=880)])
+    assert (found.told, found.cut, found.outside, found.missing, found.whole) == (1, 380, 400, 0, 1)
+    # the file may hold what was on its way when the recording was begun and ended
+    found = judged([file], [sender(7, used=510, sent=510)], [take("janusload-a-1", due=498)])
+    assert (found.told, found.cut, found.outside) == (1, 0, 10)
+    # what is missing in between is not counted again, and one long file does not hide another's loss
+    holes = recording("b-audio.mjr", ssrc=7, **{**WHOLE, "packets": 480, "missing": 20})
+    takes = [take("b", due=500), take("a-audio", due=500), take("c", due=490)]
+    files = [holes, recording("a-audio-audio.mjr", ssrc=7, **WHOLE), recording("c-audio.mjr", ssrc=7, **WHOLE)]
+    found = judged(files, [sender(7, used=1500, sent=1500)], takes)
+    assert (found.told, found.lost_on_the_way, found.cut) == (3, 20, 0)
+
+
+def test_what_was_sent_while_muted_is_not_lost() -> None:
+    file = recording("a-audio.mjr", ssrc=7, **{**WHOLE, "packets": 400, "missing": 100})
+    found = judged([file], [sender(7, used=510, sent=510)], [take("a", due=395, muted=101)])
+    assert (found.missing, found.muted, found.lost_on_the_way, found.cut) == (100, 100, 0, 0)
+    # recorded by the room: its sender has no name for the file
+    room = recording("audiobridge-1234-user-1-audio.mjr", ssrc=7, **{**WHOLE, "packets": 400, "missing": 100})
+    found = judged([room], [sender(7, used=510, sent=510)], [take("", due=None, muted=70)])
+    assert (found.muted, found.lost_on_the_way, found.told) == (70, 30, None)
+
+
+def test_recordings_that_are_not_there_or_hold_nothing_are_faults() -> None:
+    nothing = recording("b-audio.mjr", state="no_packets", packets=0, missing=0, duplicated=0, reordered=0)
+    takes = [take("a", due=500), take("b", due=300, ssrc=8), take("c", due=0, ssrc=9), take("d", due=None, ssrc=6)]
+    silent = nothing._replace(path="c-audio.mjr")
+    found = judged([recording("a-audio.mjr", ssrc=7, **WHOLE), nothing, silent], [sender(7, used=500, sent=500)], takes)
+    assert (found.whole, found.states) == (2, {"whole": 1, "no_packets": 1, "hollow": 1, "absent": 1})
+    assert [(fault.path, fault.state) for fault in found.faults] == [("b-audio.mjr", "hollow"), ("d", "absent")]
+    alone = judged([], [sender(7, used=500, sent=500)], [take("a", due=500)])
+    assert (alone.files, alone.whole, alone.states) == (0, 0, {"absent": 1})

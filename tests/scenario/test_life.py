@@ -33,6 +33,7 @@ def test_steps_are_read() -> None:
     assert act("talk 300 ms") == Act(Verb.TALK, Span(0.3, 0.3))
     assert act("attach echotest").plugin == "echotest"
     assert str(act("talk 2 s..5 s")) == "talk 2 s..5 s"
+    assert act("join+publish record").record and str(act("join+publish record")) == "join+publish record"
 
 
 def test_repeat_and_choose_may_lie_inside_each_other() -> None:
@@ -67,6 +68,14 @@ def test_repeat_and_choose_may_lie_inside_each_other() -> None:
         (["connect", "create", "attach echotest", "join"], 3, "echotest cannot do that"),
         (["connect", "create", "attach", "join+publish", "hangup", "mute"], 5, "'join' comes first"),
         (["connect", "create", "attach", "join", "stop-recording"], 4, "nothing is being recorded"),
+        (
+            ["connect", "create", "attach", "join record", "changeroom", "stop-recording"],
+            5,
+            "nothing is being recorded",
+        ),
+        (["connect", "create", "attach", "join record", "publish record"], 4, "is being recorded already"),
+        (["connect", "create", "attach videoroom", "join record"], 3, "write 'publish record'"),
+        (["connect", "create", "attach echotest", "record-all"], 3, "audiobridge and videoroom can"),
     ],
 )
 def test_what_cannot_be_done_there_is_a_fault_of_the_file(steps: list[str], place: int, words: str) -> None:
@@ -97,6 +106,7 @@ def test_audio_that_cannot_be() -> None:
         ("talk 5 s..2 s", "ends before it begins"),
         ("attach toaster", "no plugin that users know"),
         ("join 5", "takes nothing behind it"),
+        ("leave record", "takes nothing behind it"),
     ],
 )
 def test_faulty_words_name_their_place_and_what_would_do(text: str, words: str) -> None:

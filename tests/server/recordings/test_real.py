@@ -15,6 +15,7 @@ from janusload.run_folder import RunFolder
 
 _LIFE = '["connect", "create", "attach", {}, "hangup", "detach", "destroy", "disconnect"]'
 _TAKES = '{ repeat = 2, steps = ["record", "talk 1 s", "stop-recording", "talk 200 ms"] }'
+_STORM = '{ repeat = 12, steps = ["record", "talk 40 ms..150 ms", "stop-recording"] }'
 SCENARIO = f"""
 schema = 1
 name = "recordings"
@@ -26,6 +27,7 @@ limits = ["recordings damaged < 1", "recordings missing < 0.1 %"]
 
 [[rooms]]
 name = "own"
+count = 2
 
 [[rooms]]
 name = "each"
@@ -33,8 +35,20 @@ mjrs = true
 record = true
 
 [[rooms]]
+name = "all"
+
+[[rooms]]
 name = "video"
 plugin = "videoroom"
+
+[[rooms]]
+name = "studio"
+plugin = "videoroom"
+
+[[rooms]]
+name = "stage"
+plugin = "videoroom"
+mjrs = true
 
 [[users]]
 name = "own"
@@ -44,23 +58,74 @@ clip = "tone"
 life = {_LIFE.format('"join+publish", ' + _TAKES + ', "record-room", "talk 1 s", "stop-recording-room", "stay"')}
 
 [[users]]
+name = "storm"
+count = 1
+rooms = "own"
+life = {_LIFE.format('"join+publish", ' + _STORM + ', "stay"')}
+
+[[users]]
+name = "wanderer"
+count = 1
+rooms = "own"
+life = {_LIFE.format('"join record", "publish", "talk 1 s", "changeroom", "record", "stay"')}
+
+[[users]]
+name = "muted"
+count = 1
+rooms = "own"
+life = {_LIFE.format('"join+publish record", "talk 1 s", "mute", "talk 1 s", "unmute", "stay", "stop-recording"')}
+
+[[users]]
+name = "phone"
+count = 1
+media = "plain_rtp"
+rooms = "own"
+life = ["connect", "create", "attach", "join+publish record", "stay", "leave", "detach", "destroy", "disconnect"]
+
+[[users]]
 name = "each"
 count = 2
 rooms = "each"
 clip = "tone"
 
 [[users]]
+name = "all"
+count = 2
+rooms = "all"
+life = {_LIFE.format('"join+publish", "wait 1 s", "record-all", "talk 1 s", "stop-recording-all", "stay"')}
+
+[[users]]
 name = "video"
 count = 1
 plugin = "videoroom"
 rooms = "video"
-life = {_LIFE.format('"join+publish", "record", "stay", "stop-recording"')}
+life = {_LIFE.format('"join", "publish record", "stay", "stop-recording"')}
+
+[[users]]
+name = "joined"
+count = 1
+plugin = "videoroom"
+rooms = "video"
+life = {_LIFE.format('"join+publish record", "stay"')}
+
+[[users]]
+name = "stage"
+count = 1
+plugin = "videoroom"
+rooms = "stage"
+
+[[users]]
+name = "director"
+count = 1
+plugin = "videoroom"
+rooms = "studio"
+life = {_LIFE.format('"join+publish", "wait 2 s", "record-all", "talk 1 s", "stop-recording-all", "stay"')}
 
 [[users]]
 name = "echo"
 count = 1
 plugin = "echotest"
-life = {_LIFE.format('"publish", "record", "stay", "stop-recording"')}
+life = {_LIFE.format('"publish record", "talk 2 s", "stop-recording", "record", "stay"')}
 
 [[users]]
 name = "recorder"
@@ -70,40 +135,52 @@ life = {_LIFE.format('"record", "talk 1 s", "stop-recording", "hangup", "detach"
 """
 
 
+#: group of users -> how many files of its own
+FILES = {
+    "own": 4,
+    "storm": 12,
+    "wanderer": 2,
+    "muted": 1,
+    "phone": 1,
+    "video": 1,
+    "joined": 1,
+    "echo": 2,
+    "recorder": 1,
+}
+#: what the room has recorded: of `each` and of `all`; of `stage` and of `director`
+BY_ROOMS = {"audiobridge-": 4, "videoroom-": 2}
+
+
 @pytest.mark.lab
-def test_every_kind_of_recording_is_whole_and_nobody_else_is_in_it(tmp_path: Path) -> None:
+def test_every_kind_of_recording_is_whole_to_the_packet_and_nobody_else_is_in_it(tmp_path: Path) -> None:
     scenario, out = tmp_path / "scenario.toml", tmp_path / "run"
     scenario.write_text(SCENARIO)
     command = [sys.executable, "-m", "janusload", "run", str(scenario), "--lab", "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"})
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((out / "summary.json").read_text())
+    assert summary["media"]["silent"] == 0
     found = summary["recordings"]
     assert found["states"] == {"whole": found["whole"]}
-    assert (found["missing"], found["duplicated"], found["lost_on_the_way"]) == (0, 0, 0)
-    # who is recorded twice is in two files
-    names = [Path(path).name for path in read_frames(RunFolder.open(out))["recording"]["path"]]
-    kinds = ("own-1", "own-2", "video-1", "echo-1", "recorder-1")
-    assert [sum(f"janusload-{kind}-" in name and name.endswith(".mjr") for name in names) for kind in kinds] == [
-        2,
-        2,
-        1,
-        1,
-        1,
+    # what is missing is what was muted, about a second of it
+    assert (found["missing"], found["lost_on_the_way"]) == (found["muted"], 0)
+    assert 40 <= found["muted"] <= 60 and found["duplicated"] == 0
+    frames = read_frames(RunFolder.open(out))
+    recording = frames["recording"].assign(file=frames["recording"]["path"].map(lambda path: Path(path).name))
+    packets = recording[recording["format"] == "mjr"]
+    owners = packets["file"].str.extract(r"^janusload-([a-z]+)-", expand=False)
+    assert owners.value_counts().to_dict() == FILES
+    assert {start: sum(packets["file"].str.startswith(start)) for start in BY_ROOMS} == BY_ROOMS
+    assert sum(recording["format"] == "wav") == 2  # one from the beginning, one by whoever asked first
+    assert sum(recording["format"] == "nfo") == 1
+    assert (found["matched"], found["told"]) == (len(packets), sum(FILES.values()))
+    # each file beside what its sender knows: what left between a request and its answer may be in it or not
+    pairs = frames["take"].astype({"name": str}).assign(file=lambda take: take["name"])
+    pairs = pairs.merge(packets.assign(file=packets["file"].str.rpartition("-audio")[0]), on="file")
+    assert len(pairs) == found["told"]
+    assert (pairs["packets"] - pairs["due"]).between(-1, 2).all(), pairs[["file", "packets", "due"]].to_string()
+    tones = [
+        {tone.partition(" ")[0] for tone in packets["tones"][packets["file"].str.contains(f"own-{n}-")]} for n in (1, 2)
     ]
-    assert sum(name.startswith("audiobridge-") for name in names) == 2  # by the room
-    assert sum(name.endswith(".wav") for name in names) == 2  # one from the beginning, one by whoever asked first
-    assert sum(name.endswith(".nfo") for name in names) == 1
-    assert found["matched"] == 9
-    assert summary["media"]["silent"] == 0
-    recording = read_frames(RunFolder.open(out))["recording"].set_index("path")
-    takes = [
-        {
-            row.tones.partition(" ")[0]
-            for path, row in recording.iterrows()
-            if f"own-{n}-" in path and path.endswith("mjr")
-        }
-        for n in (1, 2)
-    ]
-    assert all(len(each) == 1 and each != {""} for each in takes)
-    assert takes[0] != takes[1]
+    assert all(len(each) == 1 and each != {""} for each in tones)
+    assert tones[0] != tones[1]
