@@ -22,7 +22,8 @@ examples:
   sudo janusload lab install                          install the Debian package janus, and start nothing
 
 The API secret of a Janus is taken from the environment (JANUS_API_SECRET), never from the command line.
-exit codes: 0 passed, 1 error of the tool or its surroundings, 2 usage, 3 a threshold was crossed, 4 inconclusive
+exit codes: 0 passed, 1 error of the tool or its surroundings, 2 usage,
+3 a limit was crossed or the server stopped working, 4 inconclusive
 """
 
 

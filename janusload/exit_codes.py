@@ -3,5 +3,5 @@
 PASSED = 0
 ERROR = 1  # of the tool or its surroundings
 USAGE = 2
-THRESHOLD = 3  # a threshold was crossed, or the onset lies below the wanted load
+THRESHOLD = 3  # a limit was crossed, or the server stopped working
 INCONCLUSIVE = 4  # the generator or the sample size was the limit

@@ -61,6 +61,12 @@ class FailureKind(StrEnum):
     UNREACHABLE = "unreachable"
     GENERATOR_LIMITED = "generator_limited"
 
+    @property
+    def is_stall(self) -> bool:
+        """Whether the server stopped working, and was not merely given more than it could do."""
+        kinds = FailureKind
+        return self not in (kinds.NONE, kinds.OVERLOAD, kinds.CPU_STARVED, kinds.GENERATOR_LIMITED)
+
 
 class Quantile(_Part):
     """A Kaplan-Meier quantile in milliseconds; with `at_least` the value is only a lower bound (`>= T`)."""
@@ -191,6 +197,10 @@ class Failure(_Part):
     recovered_after_s: float | None = None
     lasted_s: float | None = None
     evidence: str | None = None
+
+    @property
+    def came_back(self) -> bool:
+        return self.recovered_after_s is not None or self.lasted_s is not None
 
 
 class RequestSummary(_Part):

@@ -13,8 +13,8 @@ from janusload.analysis.onset import Bracket, attempts_missing, attempts_needed,
 from janusload.analysis.plan import Plan
 from janusload.analysis.quantiles import SHOWN, in_milliseconds, named
 from janusload.analysis.steps import Measured, Obstacle
-from janusload.analysis.wording import figure, percent
 from janusload.summary import Onset, OnsetStatus, Quantile, Quantiles
+from janusload.wording import number, percent
 
 
 def onset_of(
@@ -193,7 +193,7 @@ def _explanation(
             assert stopped is not None
             helps = advice(stopped.words) if stopped.obstacle is Obstacle.GENERATOR else ""
             return (
-                f"At {figure(stopped.window.offered)} {plan.unit} the step does not count ({stopped.words}); {so_far}."
+                f"At {number(stopped.window.offered)} {plan.unit} the step does not count ({stopped.words}); {so_far}."
                 + (f" What helps: {helps}." if helps else "")
             )
         case OnsetStatus.ABORTED:
@@ -227,7 +227,7 @@ def _unproven(below: Sequence[Measured], plan: Plan) -> str:
 
 
 def _load(step: Measured, plan: Plan) -> str:
-    return f"{figure(step.achieved)} {plan.unit}"
+    return f"{number(step.achieved)} {plan.unit}"
 
 
 def _count(step: Measured) -> str:

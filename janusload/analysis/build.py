@@ -120,7 +120,7 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
     axis = axis_of(begin_ns, last_ns)
     summary = Summary(
         verdict=Verdict.INCONCLUSIVE,  # until the limits are judged
-        headline=headline(onset, failure, plan, None if climbs else _borne(frames, failure, begin_ns, last_ns)),
+        headline=headline(onset, failure, None if climbs else _borne(frames, failure, begin_ns, last_ns)),
         run=_facts(folder, meta, plan, (last_ns - begin_ns) / 1e9, frames.unread_bytes),
         onset=onset,
         onset_by_latency=None if prevailing is None else prevailing[0],
@@ -145,7 +145,7 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
         ),
     )
     thresholds = thresholds_of(meta.get("limits") or [], summary, frames["request"], plan.end)
-    verdict = _verdict(onset, thresholds, climbs=climbs, valid=summary.generator.valid)
+    verdict = _verdict(onset, failure, thresholds, climbs=climbs, valid=summary.generator.valid)
     return summary.model_copy(update={"verdict": verdict, "thresholds": thresholds})
 
 
@@ -266,13 +266,15 @@ def _generator_reasons(stopped: Measured | None, onset: Onset, plan: Plan) -> li
     ]
 
 
-def _verdict(onset: Onset, thresholds: list[Threshold], *, climbs: bool, valid: bool) -> Verdict:
-    """A run fails by a limit that it crossed; it passes if it could have told.
+def _verdict(onset: Onset, failure: Failure, thresholds: list[Threshold], *, climbs: bool, valid: bool) -> Verdict:
+    """A run fails by a limit that it crossed, or by a server that stopped working; it passes if it could have told.
 
     Args:
-        climbs: whether the run was to find an onset.
-        valid: whether the generator kept up where the answer rests.
+        climbs: whether the run was to find an onset. Under too much load a server may stall for a while, in a soak not.
+        valid: whether the generator kept up where the answer rests. A server that stopped working did so all the same.
     """
+    if failure.kind.is_stall and not (climbs and failure.came_back):
+        return Verdict.FAILED
     if not valid or onset.status is OnsetStatus.GENERATOR_LIMITED:
         return Verdict.INCONCLUSIVE
     if any(limit.judged and not limit.passed for limit in thresholds):

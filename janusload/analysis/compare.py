@@ -27,9 +27,10 @@ from janusload.analysis.comparable import Despite, differences
 from janusload.analysis.compare_storage import storage
 from janusload.analysis.onset import between
 from janusload.analysis.ranks import logrank_p, mad, median_interval
-from janusload.analysis.wording import duration, figure, load_range, percent, seconds_after
 from janusload.comparison import Aspect, Change, Compared, Comparison, Side
 from janusload.summary import Failure, FailureKind, Onset, OnsetStatus, Summary, Verdict
+from janusload.wording import duration, load_range, number, percent, seconds_after
+from janusload.wording import failure as words_of
 
 LEAST_GAP = 0.05
 LEAST_MADS = 3.0
@@ -41,8 +42,6 @@ _SAME_LOAD = 0.05
 _FEWEST_FOR_RANKS = 3
 
 _HARMLESS = {FailureKind.NONE, FailureKind.GENERATOR_LIMITED}
-#: how bad a kind of failure is; 2 and more is what nobody wants to see even under too much load
-_CAPACITY = {FailureKind.OVERLOAD, FailureKind.CPU_STARVED}
 
 
 @dataclass(frozen=True)
@@ -153,10 +152,10 @@ def severity(summary: Summary) -> int:
     kind = summary.failure.kind
     if kind in _HARMLESS:
         return 0
-    back = summary.failure.recovered_after_s is not None
+    back = summary.failure.came_back
     line = summary.timeline
     watched = line is not None and bool(line.rungs) and any(words == "recovery" for _, words in line.markers)
-    if kind in _CAPACITY:
+    if not kind.is_stall:
         return 1 if back or not watched else 3
     return 2 if back else 3
 
@@ -178,9 +177,11 @@ def _failure(base: Sequence[Taken], new: Sequence[Taken]) -> Aspect:
 def _failure_words(failure: Failure) -> str:
     if failure.kind is FailureKind.NONE:
         return "none"
-    words = str(failure.kind).replace("_", " ") + (f" ({failure.plugin})" if failure.plugin else "")
+    words = words_of(failure.kind) + (f" ({failure.plugin})" if failure.plugin else "")
     if failure.kind in (FailureKind.CRASHED, FailureKind.GENERATOR_LIMITED):
         return words
+    if failure.lasted_s is not None:
+        return f"{words}, over after {failure.lasted_s:.1f} s"
     if failure.recovered_after_s is None:
         return f"{words}, not seen to come back"
     return f"{words}, back {seconds_after(failure.recovered_after_s)} the load went off"
@@ -237,8 +238,8 @@ def _of_many(base: Sequence[Onset], new: Sequence[Onset]) -> tuple[Change, str]:
     p = logrank_p(values, seen, is_new)
     intervals = [load_range(*median_interval(values[side])) for side in (~is_new, is_new)]
     why = (
-        f"medians {figure(medians[0])} ({' to '.join(intervals[0])}) and {figure(medians[1])} "
-        f"({' to '.join(intervals[1])}): {figure(apart)} apart, {figure(needed)} counts; log-rank p = {p:.2g}"
+        f"medians {number(medians[0])} ({' to '.join(intervals[0])}) and {number(medians[1])} "
+        f"({' to '.join(intervals[1])}): {number(apart)} apart, {number(needed)} counts; log-rank p = {p:.2g}"
     )
     if apart <= needed or p > LARGEST_P:
         return Change.SAME, why
@@ -262,9 +263,9 @@ def _onset_words(onset: Onset) -> str:
     low, high = ends
     unconfirmed = " (unconfirmed)" if onset.status is OnsetStatus.UNCONFIRMED else ""
     if np.isinf(high):
-        return f"above {figure(low)} {onset.unit}"
+        return f"above {number(low)} {onset.unit}"
     if not low:
-        return f"below {figure(high)} {onset.unit}{unconfirmed}"
+        return f"below {number(high)} {onset.unit}{unconfirmed}"
     return f"between {' and '.join(load_range(low, high))} {onset.unit}{unconfirmed}"
 
 
@@ -304,12 +305,12 @@ def _latency(base: Taken, new: Taken) -> list[Aspect]:
         change = Change.WORSE if low > LEAST_FACTOR else Change.BETTER if high < 1 / LEAST_FACTOR else Change.SAME
         aspects.append(
             Aspect(
-                name=f"p{100 * quantile:g} at {figure(one.load)} {base.summary.onset.unit}",
+                name=f"p{100 * quantile:g} at {number(one.load)} {base.summary.onset.unit}",
                 base=duration(1000 * low_s),
                 new=duration(1000 * high_s),
                 change=change,
                 decides=decides,
-                why=f"×{figure(ratio)} (95 % interval ×{figure(low)} to ×{figure(high)}; beyond ×{LEAST_FACTOR:g} "
+                why=f"×{number(ratio)} (95 % interval ×{number(low)} to ×{number(high)}; beyond ×{LEAST_FACTOR:g} "
                 + ("counts)" if decides else "would count for the median)"),
             )
         )
@@ -333,12 +334,18 @@ def _media(base: Summary, new: Summary) -> list[Aspect]:
         change = _by(one.loss, other.loss, _LEAST_LOSS)
         why = f"{percent(_LEAST_LOSS)} of the packets counts"
         aspects.append(
-            Aspect(name="packet loss", base=percent(one.loss), new=percent(other.loss), change=change, why=why)
+            Aspect(
+                name="packet loss",
+                base=percent(one.loss),
+                new=percent(other.loss),
+                change=change,
+                why=why,
+            )
         )
     if one.mos is not None and other.mos is not None:
         change = _by(-one.mos, -other.mos, _LEAST_MOS)
         why = f"{_LEAST_MOS:g} counts"
-        aspects.append(Aspect(name="MOS", base=figure(one.mos), new=figure(other.mos), change=change, why=why))
+        aspects.append(Aspect(name="MOS", base=number(one.mos), new=number(other.mos), change=change, why=why))
     return aspects
 
 

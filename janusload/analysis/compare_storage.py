@@ -6,9 +6,9 @@ never makes a run worse. What cannot be taken back, and what is missing in recor
 
 from __future__ import annotations
 
-from janusload.analysis.wording import figure, percent
 from janusload.comparison import Aspect, Change
 from janusload.summary import Memory, Recordings, Summary
+from janusload.wording import number, percent
 
 #: of the larger one, from which a difference counts
 _LEAST_SHARE = 0.2
@@ -64,7 +64,7 @@ def _recordings(base: Recordings, new: Recordings) -> list[Aspect]:
 
 
 def _mb(name: str, one: float, other: float, change: Change, why: str) -> Aspect:
-    return Aspect(name=name, base=f"{figure(one)} MB", new=f"{figure(other)} MB", change=change, why=why)
+    return Aspect(name=name, base=f"{number(one)} MB", new=f"{number(other)} MB", change=change, why=why)
 
 
 def _less(base: float, new: float, least: float) -> Change:

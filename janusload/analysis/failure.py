@@ -25,10 +25,10 @@ from janusload.analysis.attempts import Attempts
 from janusload.analysis.ladder import IN_A_ROW, RungHistory, ladder_of
 from janusload.analysis.seen import lines_of, named_live, window_of
 from janusload.analysis.silence import Silence, least_silence_s, silences_of
-from janusload.analysis.wording import seconds_after
 from janusload.records import MarkerKind, Rung
 from janusload.summary import Failure, FailureKind
 from janusload.verdict import Window, judge
+from janusload.wording import seconds_after
 
 #: what only the process can tell; for the rest the rungs of the whole run know better
 _TOLD_BY_PROCESS = (

@@ -12,9 +12,9 @@ from janusload.analysis.attempts import Attempts
 from janusload.analysis.censored import FloatArray
 from janusload.analysis.ladder import ladder_of
 from janusload.analysis.media import Flow
-from janusload.analysis.wording import figure
 from janusload.records import MarkerKind
 from janusload.summary import Timeline
+from janusload.wording import number
 
 MOST_BINS = 600
 _T = TypeVar("_T")
@@ -158,7 +158,7 @@ def _markers(axis: Axis, marker: pd.DataFrame) -> list[tuple[float, str]]:
     ):
         at_s = (t_ns - axis.begin_ns) / 1e9
         if kind == MarkerKind.STEP_BEGIN:
-            words.append((at_s, f"step {step + 1}: {figure(value)}"))
+            words.append((at_s, f"step {step + 1}: {number(value)}"))
         elif kind == MarkerKind.RECOVERED:
             words.append((at_s, "recovered"))
         elif kind != MarkerKind.STEP_END:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from janusload.report import wording
+from janusload import wording
 from janusload.summary import Summary, Verdict
 
 _COLOURS = {Verdict.PASSED: "brightgreen", Verdict.FAILED: "red", Verdict.INCONCLUSIVE: "lightgrey"}

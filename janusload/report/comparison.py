@@ -12,8 +12,9 @@ from rich.panel import Panel
 from rich.table import Table as TextTable
 from rich.text import Text
 
+from janusload import wording
 from janusload.comparison import Aspect, Change, Compared, Comparison, Side
-from janusload.report import html, tables, wording
+from janusload.report import html, tables
 from janusload.report.charts.compared import compared
 from janusload.report.markdown import plain
 from janusload.report.whole_file import replace_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from janusload.report import wording
+from janusload import wording
 from janusload.summary import FailureKind, Summary, Verdict
 
 
@@ -93,8 +93,7 @@ def _failure(summary: Summary) -> str:
     failure = summary.failure
     if failure.kind in {FailureKind.NONE, FailureKind.GENERATOR_LIMITED}:
         return ""  # the generator has its own words in the context, and it is not a failure of the server
-    words = wording.failure(failure.kind, failure.plugin)
-    return words[0].upper() + words[1:]
+    return wording.capital(wording.failure(failure.kind, failure.plugin))
 
 
 def trust(summary: Summary) -> str:

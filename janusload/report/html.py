@@ -22,8 +22,9 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from janusload import wording
 from janusload.errors import RunFolderError
-from janusload.report import storage_tables, tables, wording
+from janusload.report import storage_tables, tables
 from janusload.report.charts import Figure, figures
 from janusload.report.first_screen import first_screen, trust
 from janusload.report.whole_file import replace_file

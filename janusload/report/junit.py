@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from janusload.report import wording
+from janusload import wording
 from janusload.report.first_screen import reason
 from janusload.summary import Summary, Verdict
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from janusload.report import tables, wording
+from janusload import wording
+from janusload.report import tables
 from janusload.report.first_screen import first_screen
 from janusload.summary import Summary
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from janusload.report import wording
+from janusload import wording
 from janusload.report.tables import Table
 from janusload.summary import Memory, MemoryGrowth, Summary
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from janusload.report import wording
+from janusload import wording
 from janusload.summary import Quantiles, Step, Summary
 
 

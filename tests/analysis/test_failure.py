@@ -10,7 +10,7 @@ import pytest
 
 from janusload.analysis import summarize
 from janusload.records import MarkerKind, MarkerRecord, Outcome, Record, RequestRecord, Rung, Source
-from janusload.summary import Failure, FailureKind, OnsetStatus
+from janusload.summary import Failure, FailureKind, OnsetStatus, Verdict
 from tests.analysis.simulated import Law, Simulated, knee, ns, server
 
 ALL = (
@@ -257,6 +257,18 @@ def test_stuck_without_any_onset(tmp_path: Path) -> None:
     assert summary.onset.status is OnsetStatus.NO_ONSET
     assert summary.failure.kind is FailureKind.PLUGIN_STUCK
     assert "Plugin stuck (audiobridge)" in summary.headline
+    assert summary.verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize(("climbs", "verdict"), [(True, Verdict.PASSED), (False, Verdict.FAILED)])
+def test_a_stall_that_passed_fails_a_soak_and_no_climb(tmp_path: Path, climbs: bool, verdict: Verdict) -> None:
+    """Whoever searches for the onset offers too much on purpose; whoever soaks does not."""
+    held = between(30.0, 40.0)
+    run = Simulated(rungs=rungs({Rung.AUDIOBRIDGE_SYNC}, held), law=knee(9999), analysis={"climbs": climbs})
+    summary = summarize(run.write(tmp_path / "run"))
+    assert summary.failure.kind is FailureKind.PLUGIN_STUCK and summary.failure.came_back
+    assert summary.verdict is verdict
+    assert summary.headline.startswith("create does not time out" if climbs else "Stopped answering after 30 s")
 
 
 def test_a_run_that_ended_in_the_stall(tmp_path: Path) -> None:

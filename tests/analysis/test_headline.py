@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from janusload.analysis.headline import Borne, headline
-from janusload.analysis.plan import plan_of
 from janusload.summary import Failure, FailureKind, Onset, OnsetStatus
 
 NOTHING = Onset.model_construct(
@@ -36,10 +35,10 @@ LOCK = "ws_ping answered but ping went unanswered; 21 threads wait for the lock 
     ],
 )
 def test_how_long_a_server_bore_it(failure: dict[str, Any], said: str) -> None:
-    assert headline(NOTHING, Failure(**failure), plan_of({}), Borne(41.2, 1900)) == said
+    assert headline(NOTHING, Failure(**failure), Borne(41.2, 1900)) == said
 
 
 def test_without_joins_it_speaks_of_time_alone() -> None:
     nothing = Failure(kind=FailureKind.NONE, rule="")
-    assert headline(NOTHING, nothing, plan_of({}), Borne(41.2, 0)) == "No stall in 41 s."
-    assert headline(NOTHING, nothing, plan_of({}), Borne(41.2, 1)) == "No stall in 41 s and 1 join."
+    assert headline(NOTHING, nothing, Borne(41.2, 0)) == "No stall in 41 s."
+    assert headline(NOTHING, nothing, Borne(41.2, 1)) == "No stall in 41 s and 1 join."

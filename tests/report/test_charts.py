@@ -9,8 +9,8 @@ import vl_convert
 from janusload.report.charts import figures
 from janusload.report.charts.figure import OUTCOME_COLOURS, Figure, load_domain, round_steps
 from janusload.report.charts.load_axis import bracket_ends
-from janusload.report.wording import OUTCOMES
 from janusload.summary import OnsetStatus, Quantiles, Rate
+from janusload.wording import OUTCOMES
 from tests.report import sample
 
 

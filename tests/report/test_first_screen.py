@@ -86,5 +86,5 @@ def test_failure_in_time_says_whether_the_server_came_back() -> None:
     assert failure_in_time(sample.summary()) == (
         "Overload, first seen 107 s into the run; the server was back 2.4 s after the load went away"
     )
-    assert failure_in_time(sample.summary(failure=Failure(kind=FailureKind.CRASHED, rule="x"))) == "Janus crashed"
+    assert failure_in_time(sample.summary(failure=Failure(kind=FailureKind.CRASHED, rule="x"))) == "Crashed"
     assert failure_in_time(sample.for_status(OnsetStatus.NO_ONSET)) == ""

@@ -6,8 +6,9 @@ from typing import Any
 
 import altair as alt
 
+from janusload import wording
 from janusload.comparison import Comparison, Side
-from janusload.report import tables, wording
+from janusload.report import tables
 from janusload.report.charts.figure import INK, MUTED, SERIES, Figure, Panel, drawn
 from janusload.report.charts.load_axis import HEIGHT, latency_axis, load_axis, rate_y, tolerated
 from janusload.summary import Step

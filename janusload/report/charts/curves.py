@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from janusload.report import tables, wording
+from janusload import wording
+from janusload.report import tables
 from janusload.report.charts.figure import (
     INK,
     LATENCY_LABELS,

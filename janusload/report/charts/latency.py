@@ -7,7 +7,8 @@ from typing import Any
 
 import altair as alt
 
-from janusload.report import tables, wording
+from janusload import wording
+from janusload.report import tables
 from janusload.report.charts.figure import INK, SERIES, Figure, Panel, drawn
 from janusload.report.charts.load_axis import HEIGHT, LatencyAxis, LoadAxis, bracket, latency_axis, load_axis
 from janusload.summary import Onset, Quantile, Summary

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from janusload.report import wording
+from janusload import wording
 from janusload.report.charts.figure import BAND, INK, LATENCY_LABELS, load_domain, round_steps
 from janusload.summary import Onset
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import altair as alt
 
-from janusload.report import tables, wording
+from janusload import wording
+from janusload.report import tables
 from janusload.report.charts.figure import MUTED, PAPER, SERIES, TIMEOUT, Figure, Panel, drawn, load_domain
 from janusload.report.charts.load_axis import HEIGHT, bracket, bracket_ends, load_axis, rate_y, tolerated
 from janusload.summary import Onset, Summary

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from janusload.report import wording
+from janusload import wording
 from janusload.report.charts.figure import INK, SERIES, Figure, Panel
 from janusload.report.charts.time_axis import LONG_S, known, show_time, stepped, strip, table_of, value_axis
 from janusload.report.first_screen import trust

@@ -6,7 +6,8 @@ from typing import Any
 
 import altair as alt
 
-from janusload.report import tables, wording
+from janusload import wording
+from janusload.report import tables
 from janusload.report.charts.figure import (
     INK,
     LATENCY_LABELS,

@@ -11,7 +11,8 @@ from typing import Any
 
 import altair as alt
 
-from janusload.report import tables, wording
+from janusload import wording
+from janusload.report import tables
 from janusload.report.charts.figure import MUTED, TIMEOUT, drawn
 from janusload.summary import Timeline
 
