@@ -1,11 +1,8 @@
-"""One open WebSocket to Janus, driven by gevent: every arrival is stamped before anything is done about it.
+"""The transactions of one WebSocket to Janus: every arrival is stamped before anything is done about it.
 
 `submit` never blocks, so an open-loop stream can send from one greenlet and be called back; `request` waits. A timeout
 ends the transaction and nothing else: the connection goes on listening, and a late answer is still matched. A WebSocket
 that is lost stays lost until `reconnect`.
-
-permessage-deflate is off (Janus does not offer it, and compressing would be charged to the latency), and nothing pings
-by itself: a keepalive failure would be misread as a transport failure. `ws_ping` is a probe.
 
 Callbacks (`observer`, `on_done`, `on_late`, listeners) run in the event loop: they must not block. What they raise is
 reported as gevent reports it, and stops nothing.
@@ -13,7 +10,6 @@ reported as gevent reports it, and stops nothing.
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 import sys
 import time
@@ -21,19 +17,18 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import gevent
-import gevent.event
 import gevent.hub
 
-from janusload.errors import ConnectFailed, ConnectionLost, JanusError, SendBlocked, TransactionTimeout, UsageError
+from janusload.errors import ConnectFailed, ConnectionLost, JanusError, SendBlocked, UsageError
 from janusload.janus import connecting, frames
 from janusload.janus.events import Notification
-from janusload.janus.link import MAX_WAITING_BYTES, Link, words
-from janusload.janus.protocol import Fault, JanusProtocol, Transaction, connection_lost
+from janusload.janus.link import MAX_WAITING_BYTES
+from janusload.janus.protocol import Fault, JanusProtocol, Transaction
+from janusload.janus.websocket import WebSocket
 from janusload.janus.wire_log import WireLog
 from janusload.records import Outcome
 
 SUBPROTOCOL = "janus-protocol"
-MAX_MESSAGE_BYTES = 16 * 2**20
 
 #: whether T has passed is decided by clock readings, so nobody needs to look more often than this
 _EXPIRE_EVERY_S = 0.005
@@ -82,9 +77,7 @@ class Channel:
         self._wire = None if wire_log is None else wire_log.connection(secrets=(api_secret, token))
         self._subprotocol = subprotocol
         self._janus = JanusProtocol(api_secret=api_secret, token=token)
-        self._link: Link | None = None
-        self._reader = frames.FrameReader(MAX_MESSAGE_BYTES)
-        self._pings: dict[bytes, gevent.event.AsyncResult] = {}
+        self._socket: WebSocket | None = None
         self._timer: Any = None
         self._timer_ns: int | None = None
         self._closed: JanusError | None = ConnectionLost("the WebSocket to Janus is not open yet")
@@ -141,17 +134,19 @@ class Channel:
             attempt.outcome = Outcome.CUT
             self._ended(attempt)
             raise
-        self._reader = frames.FrameReader(MAX_MESSAGE_BYTES)
-        self._link = Link(
-            opened.sock, opened.tls, on_bytes=self._take_bytes, on_written=self._flushed, on_end=self._gone
+        self._socket = WebSocket(
+            opened,
+            on_message=self._take,
+            on_control=self._janus.heard,
+            on_written=self._janus.written,
+            on_end=self._gone,
         )
         self._closed = None
         attempt.sent_ns = attempt.due_ns
         attempt.answered_ns = time.monotonic_ns()
         attempt.outcome = Outcome.OK
         self._ended(attempt)
-        if opened.rest:
-            self._take_bytes(opened.rest, attempt.answered_ns)
+        self._socket.begin(attempt.answered_ns)
         return self
 
     def close(self, cause: JanusError | None = None, outcome: Outcome = Outcome.CUT) -> None:
@@ -196,26 +191,24 @@ class Channel:
             on_done,
             on_late,
         )
-        link = self._link
-        if self._closed is not None or link is None:
+        socket = self._socket
+        if socket is None:
             transaction.outcome = Outcome.DROPPED
             transaction.error = self._closed
             self._ended(transaction)
             return transaction
         text = self._janus.begin(transaction, fields, now_ns)
-        if link.waiting_bytes > MAX_WAITING_BYTES:
+        if socket.waiting_bytes > MAX_WAITING_BYTES:
             self._janus.refuse(transaction, SendBlocked(f"{transaction.name}: the socket takes nothing"))
             self._ended(transaction)
             return transaction
         if self._wire is not None:
             self._wire.sent(text, now_ns)
-        try:
-            sent_ns = link.send(_write(text.encode()), transaction)
-        except OSError as error:
-            self._gone(words(error))
-            return transaction
+        sent_ns = socket.send(text, transaction)
         if sent_ns is not None:
             self._janus.written(transaction, sent_ns)
+        elif transaction.outcome is not None:
+            return transaction  # the WebSocket broke
         if self._timer_ns is None or transaction.deadline_ns < self._timer_ns:
             self._arm_timer(transaction.deadline_ns)
         return transaction
@@ -268,50 +261,17 @@ class Channel:
             TransactionTimeout: no pong in time.
             ConnectionLost: the connection closed first.
         """
-        if self._closed is not None or self._link is None:
+        if self._socket is None:
             raise _anew(self._closed or ConnectionLost("the WebSocket to Janus is not open yet"))
-        began_ns = time.monotonic_ns()
-        payload = str(began_ns).encode()
-        pong = self._pings[payload] = gevent.event.AsyncResult()
-        try:
-            self._send_control(frames.PING, payload)
-            arrived_ns: int = pong.get(timeout=timeout_s)
-        except gevent.Timeout:
-            raise TransactionTimeout("ws.ping", timeout_s) from None
-        finally:
-            self._pings.pop(payload, None)
-        return (arrived_ns - began_ns) / 1e9
+        return self._socket.ping(timeout_s)
 
     # -- what arrives -----------------------------------------------------------------------------------------------
 
-    def _take_bytes(self, data: bytes, arrived_ns: int) -> None:
-        reader = self._reader
-        for opcode, payload in reader.receive(data):
-            if opcode == frames.TEXT:
-                if self._wire is not None:
-                    self._wire.received(payload, arrived_ns)
-                for event in self._janus.receive(payload, arrived_ns):
-                    self._take_event(event)
-            else:
-                self._take_control(opcode, payload, arrived_ns)
-            if self._closed is not None:
-                return
-        if reader.failed is not None:
-            code, what = reader.failed
-            self._end(connection_lost(f"the server sent {what}"), Outcome.LOST_CONNECTION, close_code=code)
-
-    def _take_control(self, opcode: int, payload: bytes, arrived_ns: int) -> None:
-        self._janus.heard(arrived_ns)
-        if opcode == frames.PING:
-            self._send_control(frames.PONG, payload)
-        elif opcode == frames.PONG:
-            pong = self._pings.get(payload)
-            if pong is not None:
-                pong.set(arrived_ns)
-        else:
-            code = int.from_bytes(payload[:2], "big") if payload else 1005
-            cause = connection_lost(f"closed by the server with code {code}")
-            self._end(cause, Outcome.LOST_CONNECTION, close_code=code if payload else frames.NORMAL)
+    def _take(self, message: bytes, arrived_ns: int) -> None:
+        if self._wire is not None:
+            self._wire.received(message, arrived_ns)
+        for event in self._janus.receive(message, arrived_ns):
+            self._take_event(event)
 
     def _take_event(self, event: Transaction | Notification | Fault) -> None:
         if isinstance(event, Transaction):
@@ -334,26 +294,10 @@ class Channel:
     def _lost(self, cause: JanusError) -> None:
         """The WebSocket is no more."""
 
-    def _send_control(self, opcode: int, payload: bytes) -> None:
-        """Pongs that the kernel does not take are left out: nobody who floods us with pings may fill our memory."""
-        assert self._link is not None
-        if opcode == frames.PONG and self._link.blocked:
-            return
-        try:
-            self._link.send(_control(opcode, payload))
-        except OSError as error:
-            self._gone(words(error))
-
     # -- ending -----------------------------------------------------------------------------------------------------
 
-    def _flushed(self, transaction: Transaction, now_ns: int) -> None:
-        self._janus.written(transaction, now_ns)
-
-    def _gone(self, what: str) -> None:
-        self._end(
-            connection_lost(what or "the server closed the connection without a closing handshake"),
-            Outcome.LOST_CONNECTION,
-        )
+    def _gone(self, cause: ConnectionLost, close_code: int | None) -> None:
+        self._end(cause, Outcome.LOST_CONNECTION, close_code)
 
     def _arm_timer(self, deadline_ns: int) -> None:
         if self._timer is not None:
@@ -367,33 +311,26 @@ class Channel:
     def _expire(self) -> None:
         self._timer_ns = None
         ended = self._janus.expire(time.monotonic_ns())
-        if self._link is not None and any(transaction.sent_ns is None for transaction in ended):
-            self._link.withdraw(_is_over)
+        if self._socket is not None and any(transaction.sent_ns is None for transaction in ended):
+            self._socket.withdraw(_is_over)
         for transaction in ended:
             self._ended(transaction)
         deadline_ns = self._janus.next_deadline_ns()
-        if deadline_ns is not None and self._timer_ns is None and self._closed is None:
+        if deadline_ns is not None and self._timer_ns is None and self._socket is not None:
             self._arm_timer(deadline_ns)
 
     def _end(self, cause: JanusError, outcome: Outcome, close_code: int | None = None) -> None:
-        link = self._link
-        if self._closed is not None or link is None:
+        socket, self._socket = self._socket, None
+        if socket is None:
             return
         self._closed = cause
-        if close_code is not None:
-            # one attempt only: a server that reads nothing must not keep us here
-            with contextlib.suppress(OSError):
-                link.send(_control(frames.CLOSE, close_code.to_bytes(2, "big")))
-        link.close()
-        self._link = None
+        socket.close(cause, close_code)
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
             self._timer = self._timer_ns = None
         for transaction in self._janus.fail(cause, outcome):
             self._ended(transaction)
-        for pong in self._pings.values():
-            pong.set_exception(cause)
         self._lost(cause)
 
     def _ended(self, transaction: Transaction) -> None:
@@ -422,9 +359,6 @@ class _Wake:
     def __call__(self, transaction: Transaction) -> None:
         gevent.get_hub().loop.run_callback(self._waiter.switch, None)
 
-
-_write = frames.FrameWriter().text
-_control = frames.FrameWriter().control
 
 _NAMES = {
     verb: f"janus.{verb}"

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 
 from janusload.errors import (
     AnswerOverdue,
-    ConnectionLost,
     CoreError,
     JanusError,
     PluginError,
@@ -330,11 +329,6 @@ class JanusProtocol:
             transaction.error = ProtocolViolation(f"{transaction.name}: the answer names nothing that was created")
         transaction.outcome = Outcome.OK if transaction.error is None else Outcome.API_ERROR
         return transaction
-
-
-def connection_lost(cause: str) -> ConnectionLost:
-    """The error with which everything pending ends when the WebSocket is gone."""
-    return ConnectionLost(f"the WebSocket to Janus closed: {cause}")
 
 
 def created_id(reply: dict[str, Any]) -> int:

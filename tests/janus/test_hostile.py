@@ -21,10 +21,10 @@ from janusload.errors import (
     TransactionTimeout,
 )
 from janusload.janus import frames
-from janusload.janus.channel import MAX_MESSAGE_BYTES
 from janusload.janus.connection import Connection
 from janusload.janus.link import MAX_WAITING_BYTES
 from janusload.janus.protocol import Transaction
+from janusload.janus.websocket import MAX_MESSAGE_BYTES
 from janusload.records import Outcome
 from tests.fake_janus import SILENCE, FakeJanus
 from tests.janus.hostile import (
@@ -240,10 +240,10 @@ def test_a_flood_of_pings_from_one_who_reads_nothing_costs_no_memory() -> None:
 
     server = HostileServer(upgraded(flood), receive_bytes=4096)
     with server, Connection(server.url) as connection:
-        link = connection._link
-        assert link is not None
+        waiting = connection._socket
+        assert waiting is not None
         gevent.sleep(0.5)
-        assert link.waiting_bytes < 10_000
+        assert waiting.waiting_bytes < 10_000
         assert connection.is_open
 
 
@@ -273,11 +273,11 @@ def test_a_server_that_never_reads_costs_bounded_memory_and_is_no_timeout() -> N
     server = HostileServer(upgraded(never_reads), receive_bytes=4096)
     with server:
         connection = Connection(server.url).open()
-        link = connection._link
-        assert link is not None
+        waiting = connection._socket
+        assert waiting is not None
         big = {"body": "x" * 100_000}
         sent = [connection.submit("message", fields=big, timeout_s=0.3) for _ in range(200)]
-        assert link.waiting_bytes <= MAX_WAITING_BYTES + 200_000
+        assert waiting.waiting_bytes <= MAX_WAITING_BYTES + 200_000
         refused = [t for t in sent if t.outcome is not None]
         assert refused and all(isinstance(t.error, SendBlocked) for t in refused)
         wait_until(lambda: all(t.outcome is not None for t in sent))
@@ -286,7 +286,7 @@ def test_a_server_that_never_reads_costs_bounded_memory_and_is_no_timeout() -> N
             written = transaction.sent_ns is not None
             assert transaction.outcome is (Outcome.API_TIMEOUT if written else Outcome.DROPPED)
             assert isinstance(transaction.error, ServerSilent if written else SendBlocked)
-        assert link.waiting_bytes < 200_000
+        assert waiting.waiting_bytes < 200_000
         began = time.monotonic()
         connection.close()
         assert time.monotonic() - began < 1.0
