@@ -127,16 +127,16 @@ class Life:
 
     def _do(self, step: Act) -> None:
         before, then = self._state, after(step, self._state, self._group.plugin)
-        silent = self._peer is None
+        silent, was_muted = self._peer is None, self._muted
         if before.recording and not then.recording:
             self._takes.end(*self._sent())
-        elif step.verb is Verb.MUTE:
+        elif step.verb is Verb.MUTE and not was_muted:
             self._takes.mute(self._sent()[1])
         self._acts[step.verb](step)
         self._state = then
         if then.recording and not before.recording:
             self._takes.begin(self._take_name, 0 if silent else self._sent()[1])
-        elif step.verb is Verb.UNMUTE:
+        elif was_muted and not self._muted:
             self._takes.unmute(self._sent()[1])
 
     def _sent(self) -> tuple[int | None, int | None]:
@@ -241,6 +241,7 @@ class Life:
 
     def _joining(self) -> dict[str, Any]:
         self._room = self._stage.next_room(self._group)
+        self._muted = False  # Janus lets whoever comes into a room be heard there
         if self._attached().short == "videoroom":
             return {"room": self._room, "ptype": "publisher", "display": self._user}
         return {"room": self._room, "display": self._user}
@@ -248,6 +249,7 @@ class Life:
     def _changeroom(self, _: Act) -> None:
         self._room = self._stage.next_room(self._group, other_than=self._room)
         self._say("changeroom", room=self._room, display=self._user)
+        self._muted = False
         if self._peer is not None:
             self._mix_in(self._peer)
 
