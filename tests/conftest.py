@@ -6,8 +6,14 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from janusload.lab import Lab, LabOptions
+
+# Cores are shared and noisy, and the first text of a fresh clone takes a second of Unicode tables: no property is about
+# time.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:
