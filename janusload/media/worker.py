@@ -22,6 +22,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from janusload.addresses import is_private
 from janusload.errors import MediaError
 from janusload.media import clips, ice, impairment, messages, sdp
 from janusload.media.carried import Carried, PeerState
@@ -60,7 +61,7 @@ class Worker:
 
     def __init__(self, number: int, *, public_targets: bool, tick: str) -> None:
         self._number = number
-        self._allowed: Callable[[str], bool] = (lambda _: True) if public_targets else ice.is_private
+        self._allowed: Callable[[str], bool] = (lambda _: True) if public_targets else is_private
         self._peers: dict[int, Carried] = {}
         self._telling: dict[int, Telling] = {}
         self._listening = Listening(self._heard)
@@ -170,9 +171,9 @@ class Worker:
             message["peer"],
             clip=await self._clip(message["clip"], message["codec"], message["ptime_ms"]),
             fates=self._fates(message),
-            tap=self._tap(message),
             controlling=controlling,
             addresses=ice.local_addresses(message["route_to"]),
+            tap=self._tap(message),  # after all that may be refused: nobody forgets what never was
             allowed=self._allowed,
             certificate=self._certificate,
             pump=self._pump,
@@ -231,9 +232,9 @@ class Worker:
             message["peer"],
             clip=await self._clip(message["clip"], message["codec"], message["ptime_ms"]),
             fates=self._fates(message),
-            tap=self._tap(message),
             payload_type=sdp.CODECS[message["codec"]].payloadType,
             address=ice.local_addresses(message["route_to"])[0],
+            tap=self._tap(message),
             allowed=self._allowed,
             pump=self._pump,
             on_change=self._changed,

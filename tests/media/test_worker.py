@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from janusload.errors import MediaError
 from janusload.media import messages, worker
 from janusload.media.launch import launch
 
@@ -185,3 +187,18 @@ def test_a_killed_parent_takes_it_along() -> None:
     while os.path.exists(f"/proc/{child}") and "State:\tZ" not in Path(f"/proc/{child}/status").read_text():
         assert time.monotonic() < deadline, "the worker outlives its parent"
         time.sleep(0.02)
+
+
+def test_a_peer_that_could_not_be_made_is_not_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_route(route_to: str | None) -> list[str]:
+        raise MediaError("no route", phase="ice")
+
+    async def ask_for_two() -> int:
+        made = worker.Worker(0, public_targets=False, tick="python")
+        for number, verb in enumerate((made._offer, made._open)):
+            with pytest.raises(MediaError, match="no route"):
+                await verb({"peer": number, **MAKING, "hear": True})
+        return len(made._listening._listeners)
+
+    monkeypatch.setattr(worker.ice, "local_addresses", no_route)
+    assert asyncio.run(ask_for_two()) == 0
