@@ -16,8 +16,8 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from janusload.addresses import require_allowed
 from janusload.errors import ConnectFailed, ConnectionLost, ProtocolViolation, TransactionTimeout, UsageError
-from janusload.janus.addresses import require_allowed
 from janusload.janus.admin import AdminApi, answer_of
 
 #: a Janus with 5,000 sessions lists them in 90 kB

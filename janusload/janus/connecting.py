@@ -16,8 +16,8 @@ from websockets.protocol import OPEN
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
+from janusload.addresses import require_allowed
 from janusload.errors import ConnectFailed, UsageError
-from janusload.janus.addresses import require_allowed
 from janusload.janus.link import words
 from janusload.janus.tls import Tls, verifying
 

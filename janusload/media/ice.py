@@ -33,19 +33,6 @@ SO_TIMESTAMPNS = 35
 ANCILLARY_BYTES = socket.CMSG_SPACE(_STAMP.size)
 
 
-def is_private(address: str) -> bool:
-    """Whether an IP address is one that load may go to without an explicit word: loopback or private."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if ip.is_loopback:
-        return True
-    # is_private has more than the networks for private use
-    special = ip.is_unspecified or ip.is_multicast or ip.is_reserved
-    return (ip.is_private or ip.is_link_local) and not special
-
-
 def local_addresses(route_to: str | None) -> list[str]:
     """Addresses to gather on: the one that routes to `route_to`, or all of this machine but loopback.
 

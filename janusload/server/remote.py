@@ -16,8 +16,8 @@ from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
+from janusload.addresses import require_allowed
 from janusload.errors import JanusloadError, SurroundingsError, UsageError
-from janusload.janus.addresses import require_allowed
 from janusload.server.log_lines import visible
 from janusload.server.process import Observation
 from janusload.server.watch import Look

@@ -8,6 +8,7 @@ from typing import Any
 import aioice
 import pytest
 
+from janusload.addresses import is_private
 from janusload.errors import MediaError
 from janusload.media import ice
 from janusload.media.ice import PeerSocket, SocketConnection
@@ -26,32 +27,6 @@ class Protocol:
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
-
-
-@pytest.mark.parametrize(
-    ("address", "allowed"),
-    [
-        ("127.0.0.1", True),
-        ("::1", True),
-        ("10.1.2.3", True),
-        ("192.168.0.1", True),
-        ("172.31.0.1", True),
-        ("198.18.0.2", True),
-        ("fd00::1", True),
-        ("fe80::1%eth0", True),
-        ("8.8.8.8", False),
-        ("100.64.0.1", False),
-        ("2001:4860:4860::8888", False),
-        ("0.0.0.0", False),
-        ("::", False),
-        ("224.0.0.1", False),
-        ("255.255.255.255", False),
-        ("example.com", False),
-        ("", False),
-    ],
-)
-def test_where_load_may_go_without_an_explicit_word(address: str, allowed: bool) -> None:
-    assert ice.is_private(address) is allowed
 
 
 def test_the_interface_that_routes_to_the_server() -> None:
@@ -76,7 +51,7 @@ def test_without_a_hint_loopback_is_left_out(monkeypatch: pytest.MonkeyPatch) ->
 def test_rtp_waits_for_the_pump_and_the_rest_is_aioices() -> None:
     async def play() -> None:
         sock, far, protocol = udp(), udp(), Protocol()
-        transport: Any = PeerSocket(asyncio.get_running_loop(), sock, protocol, ice.is_private)  # type: ignore[arg-type]
+        transport: Any = PeerSocket(asyncio.get_running_loop(), sock, protocol, is_private)  # type: ignore[arg-type]
         for data in (b"\x00stun", b"\x80rtp", b"\x16dtls", b"\x80" * 40, b""):
             far.sendto(data, sock.getsockname())
         await asyncio.sleep(0.05)
@@ -128,7 +103,7 @@ def test_what_the_kernel_does_not_take_is_counted() -> None:
 def test_a_lent_socket_is_closed_when_it_was_given_back() -> None:
     async def play() -> None:
         sock, protocol = udp(), Protocol()
-        transport = PeerSocket(asyncio.get_running_loop(), sock, protocol, ice.is_private)  # type: ignore[arg-type]
+        transport = PeerSocket(asyncio.get_running_loop(), sock, protocol, is_private)  # type: ignore[arg-type]
         asked: list[Any] = []
         transport.lend(asked.append)
         transport.close()
@@ -142,7 +117,7 @@ def test_a_lent_socket_is_closed_when_it_was_given_back() -> None:
 
 def test_candidates_are_the_sockets_in_order_of_preference() -> None:
     async def play() -> None:
-        connection = SocketConnection(controlling=True, addresses=["127.0.0.1", "127.0.0.2"], allowed=ice.is_private)
+        connection = SocketConnection(controlling=True, addresses=["127.0.0.1", "127.0.0.2"], allowed=is_private)
         await connection.gather_candidates()
         first, second = connection.local_candidates
         assert (first.host, second.host) == ("127.0.0.1", "127.0.0.2")
@@ -161,7 +136,7 @@ def test_media_takes_the_pair_on_which_the_far_end_shook_hands() -> None:
     """Both pairs may have been nominated, and the far end need not use the one that aioice kept."""
 
     async def play() -> None:
-        connection = SocketConnection(controlling=True, addresses=["127.0.0.1", "127.0.0.2"], allowed=ice.is_private)
+        connection = SocketConnection(controlling=True, addresses=["127.0.0.1", "127.0.0.2"], allowed=is_private)
         await connection.gather_candidates()
         remote = aioice.Candidate("1", 1, "udp", 1, "127.0.0.9", 9000, "host")
         kept, used = (aioice.ice.CandidatePair(protocol, remote) for protocol in connection._protocols)
@@ -185,7 +160,7 @@ def test_no_socket_is_a_media_error(address: str, monkeypatch: pytest.MonkeyPatc
         raise OSError(errno.EMFILE, "Too many open files")
 
     async def play() -> None:
-        connection = SocketConnection(controlling=True, addresses=[address], allowed=ice.is_private)
+        connection = SocketConnection(controlling=True, addresses=[address], allowed=is_private)
         if address == "127.0.0.1":
             monkeypatch.setattr(ice.socket, "socket", full)
         with pytest.raises(MediaError, match="no socket for media") as caught:

@@ -10,8 +10,8 @@ from typing import Any
 import aioice.ice
 import pytest
 
+from janusload.addresses import is_private
 from janusload.errors import MediaError
-from janusload.media import ice
 from janusload.media.carried import PeerState
 from janusload.media.peer import Peer, SharedCertificate
 from janusload.media.pump import Pump
@@ -34,7 +34,7 @@ class Place:
             "clip": CLIP,
             "fates": None,
             "addresses": ["127.0.0.1"],
-            "allowed": ice.is_private,
+            "allowed": is_private,
             "certificate": CERTIFICATE,
         }
         peer = Peer(

@@ -11,9 +11,9 @@ from typing import Any
 import gevent
 import pytest
 
+from janusload.addresses import is_private
 from janusload.errors import MediaError
 from janusload.lab import Lab
-from janusload.media import ice
 from janusload.media.carried import PeerState
 from janusload.media.engine import Engine
 from janusload.media.participants import PlainPeer as Participant
@@ -127,7 +127,7 @@ def play(scene: Callable[[PlainPeer, Pump], Any], **options: Any) -> None:
     async def run() -> None:
         pump = Pump()
         pump.start(lambda exc: None)
-        peer = PlainPeer(1, allowed=ice.is_private, pump=pump, on_change=lambda _: None, **(settings | options))
+        peer = PlainPeer(1, allowed=is_private, pump=pump, on_change=lambda _: None, **(settings | options))
         try:
             await scene(peer, pump)
         finally:
