@@ -21,6 +21,7 @@ import gevent.event
 import gevent.socket
 
 from janusload.errors import CoreError, JanusError, JanusloadError, MediaError, ServerUnsuitable, TransactionTimeout
+from janusload.janus import keepalive
 from janusload.janus.connection import Connection
 from janusload.janus.wire_log import WireLog
 from janusload.load.recorder import Recorder
@@ -78,7 +79,7 @@ class Stage:
         self.recorder = recorder
         self.engine = engine
         self.timeout_s = timeout_s
-        self.keepalive_s = 25.0
+        self.keepalive_s = keepalive.AT_MOST_S
         self.leaving = gevent.event.Event()
         self.participants = 0
         self._arrived: set[str] = set()
@@ -199,9 +200,8 @@ class Stage:
                 raise ServerUnsuitable(f"{url}: {error}") from None
             except TransactionTimeout as error:
                 raise ServerUnsuitable(f"{url}: before any load: {error}") from None
-        timeout_s = info.get("session-timeout")
-        if isinstance(timeout_s, int) and timeout_s > 0:
-            self.keepalive_s = min(25.0, timeout_s * 0.4)
+            if connection.session_timeout_s is not None:
+                self.keepalive_s = keepalive.interval_s(connection.session_timeout_s)
         return info
 
 
