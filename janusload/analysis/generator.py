@@ -11,6 +11,7 @@ import pandas as pd
 
 from janusload.analysis.attempts import Attempts
 from janusload.analysis.censored import BoolArray
+from janusload.analysis.readings import most
 from janusload.analysis.windows import Window
 from janusload.records import Outcome
 from janusload.summary import Generator
@@ -136,13 +137,8 @@ def generator_of(health: pd.DataFrame, attempts: Attempts, reasons: list[str]) -
         valid=not reasons,
         reasons=reasons,
         cpu_percent_max={str(process): float(value) for process, value in cpu.items()},
-        lag_p99_ms_max=_most(health["lag_p99_ms"]),
-        schedule_lag_p99_ms_max=_most(health["schedule_lag_p99_ms"]),
-        pacing_p99_ms_max=_most(health["pacing_p99_ms"]),
+        lag_p99_ms_max=most(health["lag_p99_ms"]),
+        schedule_lag_p99_ms_max=most(health["schedule_lag_p99_ms"]),
+        pacing_p99_ms_max=most(health["pacing_p99_ms"]),
         dropped=attempts.outcomes().get(Outcome.DROPPED, 0),
     )
-
-
-def _most(values: pd.Series[float]) -> float | None:
-    known = values.dropna()
-    return float(known.max()) if len(known) else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from janusload.analysis.readings import grown, last
 from janusload.analysis.slopes import theil_sen
 from janusload.summary import Memory, MemoryGrowth, MemoryState
 
@@ -40,7 +41,7 @@ def memory_of(server: pd.DataFrame, storage: pd.DataFrame, span_ns: tuple[int, i
     firm = _firm(readings, grouped=grouped)
     if not firm.notna().any():
         return None
-    limit = _last(readings["cgroup_limit_bytes"])
+    limit = last(readings["cgroup_limit_bytes"])
     waiting = readings["cgroup_dirty_bytes"].fillna(0) + readings["cgroup_writeback_bytes"].fillna(0)
     growth, per_hour, interval = _growth(readings["t_ns"], firm, span_ns)
     state = _state(readings, waiting, limit)
@@ -60,8 +61,8 @@ def memory_of(server: pd.DataFrame, storage: pd.DataFrame, span_ns: tuple[int, i
         slab_mb_max=_mb_max(readings["cgroup_slab_bytes"]),
         kernel_stack_mb_max=_mb_max(readings["cgroup_kernel_stack_bytes"]),
         limit_mb=None if limit is None else limit / _MB,
-        limit_hits=_rise(readings["limit_hits"]),
-        oom_kills=_rise(readings["oom_kills"]),
+        limit_hits=grown(readings["limit_hits"]),
+        oom_kills=grown(readings["oom_kills"]),
         state=state,
         state_words=_words(state, limit, waiting),
         written_mb=_written(readings, storage),
@@ -97,7 +98,7 @@ def _state(readings: pd.DataFrame, waiting: pd.Series[float], limit: float | Non
     """How close the page cache brought the server to standing still; None without a limit."""
     if limit is None:
         return None
-    if (_rise(readings["oom_kills"]) or 0) > 0:
+    if (grown(readings["oom_kills"]) or 0) > 0:
         return MemoryState.OOM_KILLED
     held = (waiting > _HELD_UP * limit) & (readings["cgroup_writeback_bytes"].fillna(0) > 0)
     seconds = readings["t_ns"].diff().fillna(0) / 1e9
@@ -124,7 +125,7 @@ def _words(state: MemoryState | None, limit: float | None, waiting: pd.Series[fl
 
 
 def _written(readings: pd.DataFrame, storage: pd.DataFrame) -> float | None:
-    rise = _rise(readings["written_bytes"])
+    rise = grown(readings["written_bytes"])
     if rise is None and len(storage):
         rise = int(storage["file_bytes"].max() - storage["file_bytes"].min())
     return None if rise is None else rise / _MB
@@ -139,17 +140,7 @@ def _write_rate(storage: pd.DataFrame, span_ns: tuple[int, int] | None) -> float
         return None
     seconds = (int(rows["t_ns"].iloc[-1]) - int(rows["t_ns"].iloc[0])) / 1e9
     # files that go away meanwhile were written all the same
-    return float(rows["file_bytes"].diff().clip(lower=0).sum()) / _MB / seconds if seconds > 0 else None
-
-
-def _rise(counter: pd.Series[float]) -> int | None:
-    known = counter.dropna()
-    return int(known.iloc[-1] - known.iloc[0]) if len(known) else None
-
-
-def _last(values: pd.Series[float]) -> float | None:
-    known = values.dropna()
-    return float(known.iloc[-1]) if len(known) else None
+    return (grown(rows["file_bytes"]) or 0) / _MB / seconds if seconds > 0 else None
 
 
 def _first_mb(before: pd.Series[float]) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from janusload.analysis.plan import part
+from janusload.analysis.readings import grown, last, most
 from janusload.summary import Server
 
 
@@ -18,19 +19,19 @@ def server_of(server: pd.DataFrame, meta: Mapping[str, Any]) -> Server | None:
     if server.empty and version is None:
         return None
     rss = server.sort_values("t_ns", kind="stable")["rss_bytes"].dropna()
-    throttled = _most(server["throttled_share"])
-    threads, fds = _most(server["threads"]), _most(server["fds"])
+    throttled = most(server["throttled_share"])
+    threads, fds, fds_limit = most(server["threads"]), most(server["fds"]), last(server["fds_limit"])
     return Server(
         version=None if version is None else str(version),
-        cpu_percent_max=_most(server["cpu_percent"]),
+        cpu_percent_max=most(server["cpu_percent"]),
         cpu_limit_percent=cpu_limit_percent(meta),
         throttled_share_max=None if throttled is None else min(1.0, max(0.0, throttled)),
         rss_mb_first=float(rss.iloc[0]) / 1e6 if len(rss) else None,
         rss_mb_max=float(rss.max()) / 1e6 if len(rss) else None,
         threads_max=None if threads is None else int(threads),
         fds_max=None if fds is None else int(fds),
-        fds_limit=_last(server["fds_limit"]),
-        udp_drops=_grown(server.sort_values("t_ns", kind="stable")["udp_drops"]),
+        fds_limit=None if fds_limit is None else int(fds_limit),
+        udp_drops=grown(server.sort_values("t_ns", kind="stable")["udp_drops"]),
         cannot_see=_texts(part(meta, "watched").get("cannot_see")),
         known=_texts(meta.get("advisories")),
     )
@@ -50,21 +51,5 @@ def log_of(log: pd.DataFrame) -> dict[str, int] | None:
     return {str(category): int(count) for category, count in counts.items() if count}
 
 
-def _last(values: pd.Series[float]) -> int | None:
-    known = values.dropna()
-    return int(known.iloc[-1]) if len(known) else None
-
-
-def _grown(counter: pd.Series[float]) -> int | None:
-    """By how much it grew; where sockets were closed it falls, which is no growth."""
-    known = counter.dropna()
-    return int(known.diff().clip(lower=0).sum()) if len(known) else None
-
-
 def _texts(values: object) -> list[str]:
     return [str(value) for value in values] if isinstance(values, list) else []
-
-
-def _most(values: pd.Series[float]) -> float | None:
-    known = values.dropna()
-    return float(known.max()) if len(known) else None

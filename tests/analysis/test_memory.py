@@ -113,3 +113,8 @@ def test_write_rate_counts_files_that_went_away() -> None:
 def test_nothing_seen_is_nothing_said() -> None:
     assert memory_of(readings(0), NO_STORAGE, None) is None
     assert memory_of(readings(10), NO_STORAGE, None) is None
+
+
+def test_what_a_process_that_was_started_anew_wrote_is_added_up() -> None:
+    written = np.concatenate((np.linspace(0, 40, 30), np.linspace(0, 20, 30))) * MB
+    assert judged(readings(60, anon_bytes=12 * MB, written_bytes=written)).written_mb == pytest.approx(60)
