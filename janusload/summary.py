@@ -251,6 +251,7 @@ class Server(_Part):
     """The Janus process, where it could be seen.
 
     Attributes:
+        cpu_percent_max: over five seconds.
         udp_drops: datagrams that the kernel dropped during the run because a socket buffer of Janus was full.
         cannot_see: what stayed unknown, and why, in words.
         known: stalls, deadlocks and crashes that are known of this version.

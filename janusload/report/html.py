@@ -50,6 +50,7 @@ def render(summary: Summary, home: str = "") -> str:
         steps=tables.steps(summary),
         requests=tables.requests(summary),
         parts=_parts(summary),
+        known=summary.server.known if summary.server is not None else [],
         facts=_facts(summary),
     )
 
@@ -110,7 +111,6 @@ def _facts(summary: Summary) -> list[tuple[str, list[list[str]]]]:
         ["timeout rate that counts", f"{wording.percent(onset.p0)} (p0)"],
         ["deciding quantile", f"p{wording.number(onset.quantile * 100)}"],
     ]
-    known = summary.server.known if summary.server is not None else []
     moment = [["started", run.started_utc], ["ran", wording.span(run.duration_s)], ["ended", run.end]]
     groups = [
         ("This run", moment + seed + rule),
@@ -118,7 +118,6 @@ def _facts(summary: Summary) -> list[tuple[str, list[list[str]]]]:
         ("Machine of the generator", tables.facts(run.host)),
         ("Lab", tables.facts(run.lab or {})),
         ("Janus says of itself", tables.facts(run.server_info)),
-        ("Known of this version", [[str(n), text] for n, text in enumerate(known, 1)]),
     ]
     return [(title, rows) for title, rows in groups if rows]
 

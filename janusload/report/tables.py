@@ -166,7 +166,7 @@ def server(summary: Summary) -> Table:
     server = summary.server
     if server is not None:
         for words, value, unit in (
-            ("CPU at most", server.cpu_percent_max, " % of a core"),
+            ("CPU at most, over 5 s", server.cpu_percent_max, " % of a core"),
             ("CPU quota", server.cpu_limit_percent, " % of a core"),
             ("memory at first", server.rss_mb_first, " MB"),
             ("memory at most", server.rss_mb_max, " MB"),
@@ -182,7 +182,10 @@ def server(summary: Summary) -> Table:
                 2, ["throttled at most", f"{wording.percent(server.throttled_share_max)} of the quota's periods"]
             )
         rows += [["could not be seen", words] for words in server.cannot_see]
-    rows += [[f"log lines: {category}", f"{count:,}"] for category, count in sorted((summary.log or {}).items())]
+    rows += [
+        [f"log lines: {category.replace('_', ' ')}", f"{count:,}"]
+        for category, count in sorted((summary.log or {}).items())
+    ]
     return Table(["what", "value"], rows, frozenset({0, 1})) if rows else Table([], [])
 
 
@@ -212,6 +215,8 @@ def facts(values: dict[str, Any], prefix: str = "") -> list[list[str]]:
             rows += facts(value, f"{prefix}{key}.")
         elif isinstance(value, list):
             rows.append([f"{prefix}{key}", ", ".join(str(item) for item in value)])
+        elif isinstance(value, bool):
+            rows.append([f"{prefix}{key}", "yes" if value else "no"])
         elif value is not None:
             rows.append([f"{prefix}{key}", str(value)])
     return rows

@@ -10,7 +10,7 @@ from janusload import wording
 from janusload.comparison import Comparison, Side
 from janusload.report import tables
 from janusload.report.charts.figure import INK, MUTED, SERIES, Figure, Panel, drawn
-from janusload.report.charts.load_axis import HEIGHT, latency_axis, load_axis, rate_y, tolerated
+from janusload.report.charts.load_axis import latency_axis, load_axis, rate_y, tolerated
 from janusload.summary import Step
 
 _COLOURS = (MUTED, SERIES, "var(--late)", "var(--server)", "var(--error)", "var(--timeout)")
@@ -96,7 +96,7 @@ def _onsets(sides: list[Side]) -> Figure | None:
         panels=[
             Panel(
                 "onsets",
-                drawn(alt.layer(*layers).properties(width="container", height=_ROW * len(rows) + 8)),
+                drawn(layers, _ROW * len(rows) + 8),
                 "Brackets of the onset.",
             )
         ],
@@ -125,15 +125,7 @@ def _rates(sides: list[Side]) -> Figure | None:
         key="rate",
         title="How many requests time out at the same load?",
         reading=f"Each mark is one step of load; over the dashed line ({wording.percent(onset.p0)}) is too many.",
-        panels=[
-            Panel(
-                "rate",
-                drawn(alt.layer(*layers).properties(width="container", height=HEIGHT)),
-                "Timeout rate against load.",
-                "colours",
-                _key(sides),
-            )
-        ],
+        panels=[Panel("rate", drawn(layers), "Timeout rate against load.", "colours", _key(sides))],
         table=_table(sides, "timed out", lambda step: wording.percent(step.rate.value)),
     )
 
@@ -161,15 +153,7 @@ def _latencies(sides: list[Side]) -> Figure | None:
         key="latency",
         title="How long do requests take at the same load?",
         reading="p95: 95 of 100 requests were answered faster. A mark on the dashed line means: at least so long.",
-        panels=[
-            Panel(
-                "latency",
-                drawn(alt.layer(*layers).properties(width="container", height=HEIGHT)),
-                "p95 latency against load.",
-                "colours",
-                _key(sides),
-            )
-        ],
+        panels=[Panel("latency", drawn(layers), "p95 latency against load.", "colours", _key(sides))],
         table=_table(sides, "p95", lambda step: wording.quantile(step.latency_ms.p95)),
     )
 

@@ -20,15 +20,16 @@ from janusload.report.charts.figure import (
     Panel,
     drawn,
     few,
+    named,
     round_steps,
 )
-from janusload.report.charts.load_axis import HEIGHT
 from janusload.summary import Summary
 
 _MOST_REQUESTS = 12
 _MOST_NAMES = 12
 #: of fewer attempts a curve is a few steps that tell nothing
 _FEWEST = 20
+_COLOURS = (SERIES, "var(--late)", "var(--server)", "var(--error)", "var(--people)", MUTED)
 _SHARES = (0.5, 0.9, 0.95, 0.99, 0.999)
 _GROUPS = {"credibly under": SERIES, "undecided": MUTED, "credibly over": TIMEOUT, "left out": MUTED}
 _DASHES = {"credibly under": [1, 0], "undecided": [5, 3], "credibly over": [1, 0], "left out": [1, 3]}
@@ -79,7 +80,11 @@ def request_curves(summary: Summary) -> Figure | None:
     ][:_MOST_REQUESTS]
     if len(curves) < 2:
         return None
-    spec = _spec(curves, [], {"request": SERIES}, {"request": [1, 0]})
+    # the request under test comes first and is blue, as everywhere
+    curves = [curve._replace(group=f"request {number}") for number, curve in enumerate(curves)]
+    colours = {curve.group: _COLOURS[number % len(_COLOURS)] for number, curve in enumerate(curves)}
+    dashes = {curve.group: [1, 0] if number < len(_COLOURS) else [5, 3] for number, curve in enumerate(curves)}
+    spec = _spec(curves, [], colours, dashes)
     return Figure(
         key="requests",
         title="How long did each kind of request take?",
@@ -142,9 +147,10 @@ def _spec(
         base.mark_point(size=90, filled=True, opacity=0).encode(
             tooltip=[alt.Tooltip("curve:N", title="of"), alt.Tooltip("says:N", title="answered")]
         ),
-        alt.Chart(alt.InlineData(values=names))
-        .mark_text(align="left", baseline="middle", dx=4, color=INK, fontSize=11, opacity=shown, limit=160)
-        .encode(x=x, y=y, text="curve:N"),
+        *named(
+            alt.Chart(alt.InlineData(values=names)).encode(x=x, y=y, text="curve:N"),
+            **{"align": "left", "baseline": "middle", "dx": 5, "fontSize": 11, "opacity": shown, "limit": 160},
+        ),
     ]
     for limit in limits_ms:
         line = alt.Chart(alt.InlineData(values=[{"ms": limit}])).encode(x=x)
@@ -152,7 +158,7 @@ def _spec(
         layers.append(
             line.mark_text(align="right", baseline="top", dx=-4, dy=4, color=INK, text="T").encode(y=alt.value(0))
         )
-    spec = drawn(alt.layer(*layers).properties(width="container", height=HEIGHT))
+    spec = drawn(layers)
     spec["params"] = [{"name": "picked", "value": ""}]
     return spec
 

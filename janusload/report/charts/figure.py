@@ -6,9 +6,14 @@ no second drawing. The palette is Okabe and Ito's, safe for the colour-blind.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import altair as alt
+
 from janusload.report.tables import Table
+
+HEIGHT = 260
 
 INK = "var(--ink)"
 MUTED = "var(--muted)"
@@ -110,13 +115,22 @@ class Figure(NamedTuple):
     bin_s: float | None = None
 
 
-def drawn(chart: Any) -> dict[str, Any]:
-    """An altair chart as a specification of our look."""
+def drawn(layers: Sequence[Any], height: int = HEIGHT) -> dict[str, Any]:
+    """Altair's layers, the undermost first, as a specification of our look."""
+    chart = alt.layer(*layers).properties(width="container", height=height)
     # altair checks each part against its schema many times over: a second of CPU a report, for what the tests check
     spec: dict[str, Any] = chart.to_dict(validate=False)
     spec["config"] = _CONFIG
     spec.pop("$schema", None)  # an address, and the page holds none
     return spec
+
+
+def named(chart: Any, **mark: Any) -> list[Any]:
+    """Text that stays readable over lines: its outline in the colour of the paper, and the text itself."""
+    return [
+        chart.mark_text(**mark, color=PAPER, stroke=PAPER, strokeWidth=4, strokeJoin="round"),
+        chart.mark_text(**mark, color=INK),
+    ]
 
 
 def load_domain(loads: list[float]) -> tuple[tuple[float, float], bool]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
 
 from janusload import wording
 from janusload.report import tables
-from janusload.report.charts.figure import INK, SERIES, Figure, Panel, drawn
-from janusload.report.charts.load_axis import HEIGHT, LatencyAxis, LoadAxis, bracket, latency_axis, load_axis
+from janusload.report.charts.figure import SERIES, Figure, Panel, drawn, named
+from janusload.report.charts.load_axis import LatencyAxis, LoadAxis, bracket, latency_axis, load_axis
 from janusload.summary import Onset, Quantile, Summary
 
 _QUANTILES = ("p50", "p95", "p99")
@@ -19,7 +20,7 @@ _DASHES: dict[str, list[int]] = {"p50": [1, 0], "p95": [1, 0], "p99": [4, 3]}
 
 
 def latency(summary: Summary) -> Figure | None:
-    """The figure, or None without a single quantile."""
+    """The figure, or None without quantiles at different loads."""
     onset = summary.onset
     rows = [
         {
@@ -33,7 +34,7 @@ def latency(summary: Summary) -> Figure | None:
         for name, value in _of(step.latency_ms)
         if value.value > 0
     ]
-    if not rows:
+    if len({row["load"] for row in rows}) < 2:
         return None
     name = wording.one_line(wording.request(onset.request))
     arrows = any(row["bound"] == "at least" for row in rows)
@@ -107,25 +108,27 @@ def _spec(onset: Onset, rows: list[dict[str, Any]]) -> dict[str, Any]:
         .transform_filter("datum.bound == 'at least'"),
         *_names(rows, loads, latencies),
     ]
-    return drawn(alt.layer(*layers).properties(width="container", height=HEIGHT))
+    return drawn(layers)
 
 
 def _names(rows: list[dict[str, Any]], loads: LoadAxis, latencies: LatencyAxis) -> list[Any]:
-    """The name of each curve at its first point, kept apart where curves begin close together."""
-    first_load = min(row["load"] for row in rows)
-    starts = sorted(((row["ms"], row["quantile"]) for row in rows if row["load"] == first_load), reverse=True)
+    """The name of each curve, at the step at which the curves lie furthest apart."""
+    steps: dict[float, dict[str, float]] = {}
+    for row in rows:
+        if row["bound"] == "exact":
+            steps.setdefault(row["load"], {})[row["quantile"]] = row["ms"]
+    if not steps:
+        return []
+
+    def apart(load: float) -> tuple[int, float]:
+        logs = sorted(math.log(ms) for ms in steps[load].values())
+        return len(logs), min((b - a for a, b in pairwise(logs)), default=0.0)
+
+    load = max(steps, key=apart)
+    first = load == min(steps)
     layers: list[Any] = []
-    lowest = -math.inf
-    for ms, name in starts:
-        # pixels below the top, on the log axis
-        wanted = -math.log(ms) / math.log(latencies.high / latencies.low) * HEIGHT
-        placed = max(wanted, lowest + 13)
-        lowest = placed
-        point = alt.Chart(alt.InlineData(values=[{"load": first_load, "ms": ms}]))
-        weight = "bold" if name == "p95" else "normal"
-        layers.append(
-            point.mark_text(
-                align="left", baseline="bottom", dx=-4, dy=placed - wanted - 4, color=INK, fontWeight=weight, text=name
-            ).encode(x=loads.x(), y=latencies.y())
-        )
+    for name, ms in steps[load].items():
+        point = alt.Chart(alt.InlineData(values=[{"load": load, "ms": ms}])).encode(x=loads.x(), y=latencies.y())
+        mark = {"align": "left" if first else "right", "dx": 5 if first else -5, "dy": -5, "baseline": "bottom"}
+        layers += named(point, **mark, fontWeight="bold" if name == "p95" else "normal", text=name)
     return layers

@@ -11,8 +11,6 @@ from janusload import wording
 from janusload.report.charts.figure import BAND, INK, LATENCY_LABELS, load_domain, round_steps
 from janusload.summary import Onset
 
-HEIGHT = 260
-
 #: percent; the axis is linear up to 1 and logarithmic above, so that 0 and 1 % and 100 % can all be told apart
 _TICKS = [0, 1, 2, 5, 10, 20, 50, 100]
 

@@ -9,7 +9,7 @@ import altair as alt
 from janusload import wording
 from janusload.report import tables
 from janusload.report.charts.figure import SERIES, Figure, Panel, drawn, load_domain
-from janusload.report.charts.load_axis import HEIGHT, LoadAxis, bracket, rate_y, tolerated
+from janusload.report.charts.load_axis import LoadAxis, bracket, rate_y, tolerated
 from janusload.summary import Onset, Summary
 
 
@@ -88,4 +88,4 @@ def _spec(onset: Onset, rows: list[dict[str, Any]]) -> dict[str, Any]:
         base.mark_rule(strokeWidth=2, color=SERIES).encode(y=rate_y("lower"), y2="upper:Q", tooltip=tooltip),
         base.mark_point(size=60, filled=True, color=SERIES, opacity=1).encode(y=rate_y("rate"), tooltip=tooltip),
     ]
-    return drawn(alt.layer(*layers).properties(width="container", height=HEIGHT))
+    return drawn(layers)

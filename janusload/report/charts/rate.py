@@ -9,7 +9,7 @@ import altair as alt
 from janusload import wording
 from janusload.report import tables
 from janusload.report.charts.figure import MUTED, PAPER, SERIES, TIMEOUT, Figure, Panel, drawn, load_domain
-from janusload.report.charts.load_axis import HEIGHT, bracket, bracket_ends, load_axis, rate_y, tolerated
+from janusload.report.charts.load_axis import bracket, bracket_ends, load_axis, rate_y, tolerated
 from janusload.summary import Onset, Summary
 
 _SHAPES = {"credibly under": "circle", "undecided": "circle", "credibly over": "diamond", "left out": "cross"}
@@ -78,4 +78,4 @@ def _spec(onset: Onset, rows: list[dict[str, Any]]) -> dict[str, Any]:
             tooltip=tooltip,
         ),
     ]
-    return drawn(alt.layer(*layers).properties(width="container", height=HEIGHT))
+    return drawn(layers)

@@ -20,16 +20,15 @@ from janusload.report.charts.figure import (
     load_domain,
     round_steps,
 )
-from janusload.report.charts.load_axis import HEIGHT
 from janusload.summary import Summary, VirtualTimeout
 
 _SAME = 0.05
 
 
 def sweep(summary: Summary) -> Figure | None:
-    """The figure, or None where no timeout has an end of a bracket."""
+    """The figure, or None where less than two timeouts have an end of a bracket, or there was but one load."""
     known = [each for each in summary.sweep if each.load_bracket and any(end is not None for end in each.load_bracket)]
-    if len(known) < 2:
+    if len(known) < 2 or len({step.achieved for step in summary.steps if step.counted}) < 2:
         return None
     unit = wording.one_line(summary.onset.unit, 40)
     return Figure(
@@ -114,7 +113,7 @@ def _spec(known: list[VirtualTimeout], unit: str) -> dict[str, Any]:
             y=alt.value(0)
         )
     )
-    return drawn(alt.layer(*layers).properties(width="container", height=HEIGHT))
+    return drawn(layers)
 
 
 def _said(each: VirtualTimeout) -> str:

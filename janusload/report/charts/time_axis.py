@@ -41,7 +41,7 @@ _AXIS_EXTENT = 54
 
 def strip(line: Timeline, layers: list[Any], height: int) -> dict[str, Any]:
     """A strip: its layers over the marks of the events, on the shared time axis (signals `t0` and `t1`)."""
-    spec = drawn(alt.layer(*_marks(line), *layers).properties(width="container", height=height))
+    spec = drawn([*_marks(line), *layers], height)
     end = line.t_s[-1] + line.bin_s
     spec["params"] = [
         {"name": "t0", "value": line.t_s[0]},
