@@ -26,6 +26,8 @@ _NOTHING_MB = 0.5
 _HELD_UP = 0.25
 #: seconds in a row of that
 _HELD_UP_S = 3.0
+#: anonymous memory of a control group beyond twice the process's own, from which others must live in it
+_NEIGHBOURS_BYTES = 32e6
 #: usage within this share of the limit is at the limit
 _AT_LIMIT = 0.97
 
@@ -36,7 +38,7 @@ def memory_of(server: pd.DataFrame, storage: pd.DataFrame, span_ns: tuple[int, i
     Args:
         span_ns: when the load was on; None: all of the readings.
     """
-    readings = server.sort_values("t_ns", kind="stable").drop_duplicates("t_ns")
+    readings = _without_neighbours(server.sort_values("t_ns", kind="stable").drop_duplicates("t_ns"))
     grouped = bool(readings["cgroup_anon_bytes"].notna().any())
     firm = _firm(readings, grouped=grouped)
     if not firm.notna().any():
@@ -69,6 +71,15 @@ def memory_of(server: pd.DataFrame, storage: pd.DataFrame, span_ns: tuple[int, i
         write_mb_per_s=_write_rate(storage, span_ns),
         recordings_resident_mb_max=_mb_max(storage["resident_bytes"]),
     )
+
+
+def _without_neighbours(readings: pd.DataFrame) -> pd.DataFrame:
+    """The readings without those of a control group that limits nothing and plainly holds other processes too: what
+    they do to it would be taken for the server's doing."""
+    anon, own = readings["cgroup_anon_bytes"].median(), readings["anon_bytes"].median()
+    if readings["cgroup_limit_bytes"].notna().any() or not anon > 2 * own + _NEIGHBOURS_BYTES:
+        return readings
+    return readings.assign(**{name: np.nan for name in readings.columns if name.startswith("cgroup_")})
 
 
 def _firm(readings: pd.DataFrame, *, grouped: bool) -> pd.Series[float]:

@@ -3,12 +3,12 @@
 Nothing here reads a file or knows what a step was made of: `locate` finds the bracket from counts, `crossing` the
 point inside it.
 
-In two points the rule is sharper than that section, for figures that tests/analysis/check_statistics.py prints:
+In two points the rule is sharper than that section, for figures that docs/statistics.md holds:
 
 * Point 3. A step is bad if its own lower bound (error `own`) and that of it and its successor together (error
   `family` over all steps) exceed p0. The section's rule, the strict bound for both, finds K within one step in 94 % of
   runs where the rate grows slowly, and fires in 3 % of runs at a flat rate of p0 itself (12 steps of 600 samples,
-  2,000 runs); this one in 99 % and 0.6 %. `own` is a compromise: where 0.9 % time out in the step below the onset, that
+  2,000 runs); this one in 99 % and 0.7 %. `own` is a compromise: where 0.9 % time out in the step below the onset, that
   step is called bad in 4 % of runs at 0.1, and in 15 % at 0.25. In return a step with 2.3 % is passed over in 11 % of
   runs at 0.1 (in 4 % at 0.25): no test with so small an error tells it from 1 % by 600 samples; 1,500 do.
 * Point 5. The point lies between the two neighbouring steps in (G, K] at which the isotonic fit crosses p0, not

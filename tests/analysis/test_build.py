@@ -211,6 +211,13 @@ def test_surroundings(tmp_path: Path) -> None:
     assert (1.0, "hello") in timeline.markers and (12.0, "step 2: 100") in timeline.markers
 
 
+def test_cpu_is_told_over_seconds_and_not_by_a_reading_of_clock_ticks(tmp_path: Path) -> None:
+    """Under a quota of 8 % a reading of half a second holds four ticks of 10 ms, or now and then seven."""
+    readings = [server(t_s / 2, cpu_percent=14.0 if t_s % 10 == 0 else 7.3) for t_s in range(100)]
+    summary = summary_of(tmp_path, Simulated(extra=readings))
+    assert summary.server is not None and summary.server.cpu_percent_max == pytest.approx(8.0, abs=0.6)
+
+
 def test_steps_that_do_not_climb_are_ordered_by_load(tmp_path: Path) -> None:
     """A search goes up and comes back: what lies between good and bad is asked last."""
     summary = summary_of(tmp_path, Simulated(loads=(50, 100, 300, 200, 150)))

@@ -118,3 +118,12 @@ def test_nothing_seen_is_nothing_said() -> None:
 def test_what_a_process_that_was_started_anew_wrote_is_added_up() -> None:
     written = np.concatenate((np.linspace(0, 40, 30), np.linspace(0, 20, 30))) * MB
     assert judged(readings(60, anon_bytes=12 * MB, written_bytes=written)).written_mb == pytest.approx(60)
+
+
+def test_a_group_that_others_live_in_is_not_the_servers() -> None:
+    """Without a limit such a group says nothing of Janus; with one it is what Janus must live with."""
+    shared = {"anon_bytes": 12 * MB, "cgroup_anon_bytes": 500 * MB + noise(180), "cgroup_file_bytes": 90 * MB}
+    alone = judged(readings(180, **shared))
+    assert alone.source == "process" and alone.firm_mb == pytest.approx(12) and alone.file_mb_max is None
+    limited = judged(readings(180, **shared, cgroup_limit_bytes=600 * MB))
+    assert limited.source == "control group" and limited.firm_mb > 490
