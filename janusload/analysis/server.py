@@ -58,7 +58,8 @@ def _over_seconds(server: pd.DataFrame) -> pd.Series[float]:
     under a quota of some percent that it may show twice what was used."""
     known = server.dropna(subset=["cpu_percent"]).sort_values("t_ns", kind="stable")
     at = pd.to_datetime(known["t_ns"].to_numpy())
-    return pd.Series(known["cpu_percent"].to_numpy(float), index=at).rolling(f"{_CPU_OVER_S}s").mean()
+    means = pd.Series(known["cpu_percent"].to_numpy(float), index=at).rolling(f"{_CPU_OVER_S}s").mean()
+    return means[at >= min(at[0] + pd.Timedelta(seconds=_CPU_OVER_S - 1), at[-1])] if len(at) else means
 
 
 def _texts(values: object) -> list[str]:
