@@ -97,6 +97,7 @@ def _two_looks(pid: int | None) -> list[ThreadTable]:
         except OSError:
             break
         time.sleep(wait_s)
+    watch.close()
     return tables
 
 

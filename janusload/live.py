@@ -7,8 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-#: later than this, latencies hold the generator's own delay (measurement.md section 4)
-_LATE_MS = 10.0
+from janusload.generator_watch import troubles
 
 _PHASES = {
     "setup": "getting ready",
@@ -77,14 +76,9 @@ def _parts(progress: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _troubles(progress: dict[str, Any]) -> str:
     """Why the generator does not keep up at the moment (measurement.md section 4); empty if it does."""
-    found = []
-    late_ms = max(progress.get("lag_p99_ms") or 0.0, progress.get("schedule_lag_p99_ms") or 0.0)
-    if late_ms > _LATE_MS:
-        found.append(f"{late_ms:.0f} ms late")
+    found = troubles(progress)
     if progress.get("dropped"):
         found.append(f"{progress['dropped']} arrivals dropped")
-    if progress.get("exhausted"):
-        found.append("out of open files, ports or buffers")
     return f": NOT KEEPING UP ({', '.join(found)})" if found else ""
 
 

@@ -220,6 +220,7 @@ class ServerRecord(NamedTuple):
         udp_queued_bytes: received and not yet read by the process.
         disk_free_bytes, disk_bytes: file system of the recordings.
         udp_worst_port: local port with the most drops.
+        tcp_unread_bytes: what clients sent over TCP that the process has not read yet.
     """
 
     t_ns: int
@@ -254,6 +255,7 @@ class ServerRecord(NamedTuple):
     disk_free_bytes: int | None = None
     disk_bytes: int | None = None
     cgroup_kernel_bytes: int | None = None
+    tcp_unread_bytes: int | None = None
 
 
 class ThreadRecord(NamedTuple):
@@ -396,6 +398,8 @@ class MarkerKind(StrEnum):
     RECOVERED = "recovered"  # value = seconds after the load went away
     STALL = "stall"  # label: `KIND: the rule in words`, KIND as in FailureKind; value = since when, seconds ago
     STALL_END = "stall_end"  # label: what was stuck; value = how many seconds it lasted
+    LIMITED = "limited"  # label: `generator_limited: why`: the generator is the limit; value = since when, seconds ago
+    LIMITED_END = "limited_end"  # it keeps up again; value = how many seconds it did not
     FAULT = "fault"  # label: name of a fault that was brought about on purpose, in force from now on
     FAULT_UNDONE = "fault_undone"  # label: its name
     NOTE = "note"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from janusload.records import LogRecord, Rung, ServerRecord, ThreadRecord
 from janusload.summary import FailureKind
@@ -149,7 +150,9 @@ class StallWatch:
         if reading is None or reading.state not in ("", "T") or finding.kind is FailureKind.UNREACHABLE:
             return False
         answers = [state.answered_ns for rung, state in self._rungs.items() if rung in API_RUNGS and state.answered_ns]
-        first = next(each.t_ns for each in window.readings if each.state == reading.state)
+        # since it has been so without a break: one that was started anew may die again
+        since = takewhile(lambda each: each.state == reading.state, reversed(window.readings))
+        first = min(each.t_ns for each in since)
         self.contradiction = bool(answers) and max(answers) > first + _AFTER_ALL_NS
         return self.contradiction
 

@@ -9,8 +9,8 @@ seen, and the rungs decide where it cannot. The first rule that fits:
 3. Rungs are silent and threads wait for a disk: the writeback of dirty pages under a memory limit, or the disk itself.
 4. Rungs are silent, no lock is waited for, and the process works or would if it were let: overload while there is load
    to work on, else starved of CPU.
-5. Rungs are silent, and the outermost silent one says what is stuck: TCP: unreachable; the WebSocket: the process;
-   `ping` or `create`: the core; only the plugin's: the plugin.
+5. Rungs are silent, and the outermost silent one says what is stuck: TCP: unreachable; the WebSocket: the process, or
+   the path if nothing lies unread in its sockets; `ping` or `create`: the core; only the plugin's: the plugin.
 """
 
 from __future__ import annotations
@@ -95,6 +95,12 @@ class Window:
     def idle(self) -> bool:
         """Whether the process was seen and was not busy."""
         return any(r.cpu_percent is not None for r in self.readings) and not self.busy and not self.waits_for_cpu
+
+    @property
+    def all_read(self) -> bool:
+        """Whether nothing that came over TCP lay unread in the process's sockets; False where that cannot be seen."""
+        unread = [r.tcp_unread_bytes for r in self.readings if r.tcp_unread_bytes is not None]
+        return len(unread) >= 2 and not any(unread[-2:])
 
     @property
     def waits_for_cpu(self) -> bool:
@@ -185,11 +191,12 @@ def _gone(window: Window, before: Sequence[ServerRecord]) -> Finding:
         if last.fds is not None and last.fds_limit is not None and last.fds >= last.fds_limit - 3:
             return Finding(FailureKind.FDS, f"{how}; it had {last.fds} of {last.fds_limit} file descriptors open")
         kills = [r.oom_kills for r in window.readings if r.oom_kills is not None]
-        if window.signal in (None, signal.SIGKILL) and _unwritten(last) and _full(last):
+        full = next((r for r in reversed(before) if _unwritten(r) and _full(r)), None)
+        if window.signal in (None, signal.SIGKILL) and full is not None:
             return Finding(
                 FailureKind.MEMORY_WRITEBACK,
-                f"{how}; {_mb(last.cgroup_dirty_bytes)} of dirty pages and {_mb(last.cgroup_writeback_bytes)} on their"
-                f" way to the disk filled its memory limit of {_mb(last.cgroup_limit_bytes)}",
+                f"{how}; {_mb(full.cgroup_dirty_bytes)} of dirty pages and {_mb(full.cgroup_writeback_bytes)} on their"
+                f" way to the disk filled its memory limit of {_mb(full.cgroup_limit_bytes)}",
             )
         if len(kills) > 1 and kills[-1] > kills[0]:
             return Finding(FailureKind.CRASHED, f"{how}: the kernel killed it for memory")
@@ -243,6 +250,9 @@ def _of_rungs(window: Window) -> Finding | None:
     why = _why(contended, window)
     in_websocket = [lock for lock in contended if "ws thread" in lock.kinds]
     if silent & {*WEBSOCKET_RUNGS} and not in_websocket:
+        if window.all_read:
+            rule = f"{words} went unanswered, although Janus has read all that reached it: it is the path"
+            return Finding(FailureKind.UNREACHABLE, rule)
         return Finding(FailureKind.PROCESS_FROZEN, f"TCP connected but {words} went unanswered{why}")
     plugin = next((lock.plugin for lock in contended if lock.plugin is not None), None)
     if silent & {*CORE_RUNGS, *WEBSOCKET_RUNGS}:
@@ -279,6 +289,14 @@ def _why(locks: Sequence[Lock], window: Window) -> str:
 
 
 def _disk(window: Window) -> Finding | None:
+    last = window.readings[-1] if window.readings else None
+    if not window.threads and last is not None and _full(last) and _written_back(last) and not window.busy:
+        # whoever would look at the threads may have to wait with them
+        return Finding(
+            FailureKind.MEMORY_WRITEBACK,
+            f"{_and(window.silent)} went unanswered, while {_mb(last.cgroup_writeback_bytes)} on their way to the disk"
+            f" fill the memory limit of {_mb(last.cgroup_limit_bytes)}",
+        )
     if len(window.threads) < 2:
         return None
     waiting = [
@@ -291,7 +309,6 @@ def _disk(window: Window) -> Finding | None:
     threads = f"{count} thread{'s' * (count > 1)} in state D"
     what = _and(words.removeprefix("disk").strip() for words in waiting[-1])
     where = f" ({what})" if what else ""
-    last = window.readings[-1] if window.readings else None
     if last is not None and _full(last) and _unwritten(last):
         return Finding(
             FailureKind.MEMORY_WRITEBACK,
@@ -326,6 +343,11 @@ def _unwritten(reading: ServerRecord) -> bool:
     limit = reading.cgroup_limit_bytes
     unwritten = (reading.cgroup_dirty_bytes or 0) + (reading.cgroup_writeback_bytes or 0)
     return limit is not None and unwritten >= _UNWRITTEN_SHARE * limit
+
+
+def _written_back(reading: ServerRecord) -> bool:
+    limit = reading.cgroup_limit_bytes
+    return limit is not None and (reading.cgroup_writeback_bytes or 0) >= _UNWRITTEN_SHARE * limit
 
 
 def _mb(value: int | None) -> str:

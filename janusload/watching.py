@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from janusload.errors import RunFolderError
 from janusload.evidence import Scene, gather
+from janusload.generator_watch import GeneratorWatch
 from janusload.last_transactions import last_transactions
 from janusload.records import MarkerKind, MarkerRecord, Rung, ServerRecord, StorageRecord
 from janusload.run_folder import RecordWriter, RunFolder
@@ -25,6 +26,7 @@ from janusload.server.backtrace import backtraces
 from janusload.server.bounded import Bounded
 from janusload.server.watch import Look
 from janusload.stall_watch import WORKING, Stall, StallWatch
+from janusload.summary import FailureKind
 
 #: a look on suspicion comes at most so soon after the one before
 _NOT_BEFORE_S = 0.3
@@ -95,6 +97,7 @@ class Watcher:
         self._storage = Bounded("recordings", storage, within_s=_STORAGE_WITHIN_S) if storage is not None else None
         self._pressure = pressure
         self._stalls = StallWatch()
+        self._generator = GeneratorWatch()
         self._begin_ns = time.monotonic_ns()
         self._looked_s = 0.0
         self._blind_until_s = 0.0
@@ -109,9 +112,11 @@ class Watcher:
 
     @property
     def words(self) -> str:
-        """What is stuck now, for the live view; empty if nothing is."""
-        stall = self._stalls.stall
-        return "" if stall is None else f"{stall.finding.kind.replace('_', ' ')}: {stall.finding.rule}"
+        """What is stuck now, or that the generator is the limit, for the live view; empty if nothing is."""
+        stall, limited = self._stalls.stall, self._generator.limited
+        if stall is not None:
+            return f"{stall.finding.kind.replace('_', ' ')}: {stall.finding.rule}"
+        return "" if limited is None else f"generator limited: {limited.why}"
 
     def second(self) -> None:
         """Look at everything, and judge. Raises RunFolderError if the records cannot be written."""
@@ -129,6 +134,7 @@ class Watcher:
         if message.get("type") == "progress":
             self._stalls.loaded = bool(message.get("offered_per_s") or message.get("offered"))
             self._ended = self._ended or message.get("phase") == "end"
+            self._limited(message)
             return
         rung, due_ns, at_ns, state = Rung(message["rung"]), message["due_ns"], message["at_ns"], message["state"]
         was_suspicious = self._stalls.suspicious
@@ -198,6 +204,23 @@ class Watcher:
             self._say(f"Over after {lasted_s:.1f} s: {words}.")
         if now is not None and now.finding.kind not in WORKING:
             self._begun(now)
+
+    def _limited(self, progress: dict[str, Any]) -> None:
+        """Whether the generator is the limit, or is no longer."""
+        now_ns = time.monotonic_ns()
+        before = self._generator.limited
+        self._generator.take(progress, now_ns)
+        now = self._generator.limited
+        if before is None and now is not None:
+            label = f"{FailureKind.GENERATOR_LIMITED}: {now.why}"
+            since_s = (now_ns - now.since_ns) / 1e9
+            self._writer.write(MarkerRecord(now_ns, MarkerKind.LIMITED, label=label, value=since_s))
+            self._say(f"Generator limited: {now.why}. What is measured meanwhile is not the server's doing.")
+        elif before is not None and now is None:
+            lasted_s = (now_ns - before.since_ns) / 1e9
+            label = f"the generator keeps up again, after {lasted_s:.0f} s"
+            self._writer.write(MarkerRecord(now_ns, MarkerKind.LIMITED_END, label=label, value=lasted_s))
+            self._say(f"The generator keeps up again, after {lasted_s:.0f} s.")
 
     def _backtraces(self, pid: int) -> str:
         """While a debugger stops the server, nothing of what it shows is its own doing."""

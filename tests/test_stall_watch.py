@@ -199,3 +199,18 @@ def test_a_path_that_is_cut_is_never_called_a_stuck_server() -> None:
     for rung in API_RUNGS:
         watch.notice(rung, ns(9), ns(9.1), "answered")
     assert watch.judge(ns(9.2)) is None
+
+
+def test_a_server_that_dies_again_after_it_was_started_anew_is_named_again() -> None:
+    watch = StallWatch()
+    died = []
+    for second in range(1, 20):
+        dead = second in (5, 12)
+        watch.look(ServerRecord(ns(second), 1.0, None, None, None, None, 30, 40, "" if dead else "S"), [], [])
+        if not dead:
+            for rung in RUNGS:
+                watch.notice(rung, ns(second), ns(second + 0.1), "answered")
+        before, watch.stall = watch.stall, watch.judge(ns(second + 0.2))
+        if watch.stall is not None and before is None:
+            died.append((second, watch.stall.finding.kind))
+    assert died == [(5, FailureKind.CRASHED), (12, FailureKind.CRASHED)] and not watch.contradiction

@@ -72,6 +72,18 @@ CAUSES: list[tuple[str, Window, FailureKind | None, str | None]] = [
         None,
     ),
     ("ws thread stopped", window(ALL - {Rung.TCP}, readings=IDLE, threads=HEALTHY), K.PROCESS_FROZEN, None),
+    (
+        "ws thread stopped, and what was asked lies unread",
+        window(ALL - {Rung.TCP}, readings=[reading(tcp_unread_bytes=190)] * 3, threads=HEALTHY),
+        K.PROCESS_FROZEN,
+        None,
+    ),
+    (
+        "a path that lets nearly nothing through",
+        window(ALL - {Rung.TCP}, readings=[reading(tcp_unread_bytes=0)] * 3, threads=HEALTHY),
+        K.UNREACHABLE,
+        None,
+    ),
     ("SIGSTOP", window(ALL - {Rung.TCP}, readings=[reading("T")] * 2), K.PROCESS_FROZEN, None),
     ("SIGSTOP, before any rung was asked", window(frozenset(), readings=[reading("T")] * 2), K.PROCESS_FROZEN, None),
     (
@@ -94,6 +106,24 @@ CAUSES: list[tuple[str, Window, FailureKind | None, str | None]] = [
             threads=of(group("mixer", "disk folio_wait_bit", 3, "D")),
         ),
         K.MEMORY_WRITEBACK,
+        None,
+    ),
+    (
+        "writeback under a memory limit, and whoever looks at the threads has to wait",
+        window(ALL - {Rung.TCP}, readings=2 * [UNWRITTEN]),
+        K.MEMORY_WRITEBACK,
+        None,
+    ),
+    (
+        "killed for memory when the disk had just taken what was unwritten",
+        window(ALL, readings=[UNWRITTEN, reading(), reading("", oom_kills=1)], signal=signal.SIGKILL),
+        K.MEMORY_WRITEBACK,
+        None,
+    ),
+    (
+        "killed for memory",
+        window(ALL, readings=[reading(oom_kills=2), reading("", oom_kills=3)], signal=signal.SIGKILL),
+        K.CRASHED,
         None,
     ),
     (
@@ -180,6 +210,8 @@ def test_the_rule_names_the_signal_the_lock_and_the_disk() -> None:
     assert "percpu_rwsem_wait" in rule("frozen disk")
     assert "31 MB" in rule("writeback under a memory limit")
     assert "throttled" in rule("quota under load")
+    assert "killed it for memory" in rule("killed for memory")
+    assert "it is the path" in rule("a path that lets nearly nothing through")
     quiet = judge(window(CORE, readings=IDLE, threads=HEALTHY, log_silent=True))
     assert quiet is not None and quiet.rule.endswith("its log has fallen silent")
 

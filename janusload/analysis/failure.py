@@ -10,7 +10,7 @@ The rules, first match first:
    but there was a time of no answer at all, late ones included, while the WebSocket answered its pings and the CPU was
    idle; or of no answer from one rung while those that wait in the same queue answered, and that ended with the load
    still on: stuck for that time. Else: the log says that descriptors or threads ran out.
-4. Everything answers at the end and requests had timed out: overload.
+4. Everything answers at the end and requests had timed out: overload; or the generator, if only while it was the limit.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ _TOLD_BY_PROCESS = (
     FailureKind.THREADS,
 )
 _BEFORE_THE_END_NS = 30_000_000_000
+#: of a run, from which on a generator that is the limit is what it shows
+_LIMITED_SHARE = 0.25
 
 _PLUGIN_RUNGS = (Rung.AUDIOBRIDGE_SYNC, Rung.AUDIOBRIDGE_ASYNC)
 _PLUGIN = "audiobridge"
@@ -298,6 +300,8 @@ def _came_back(seen: Evidence, ladder: dict[Rung, RungHistory], off_ns: int | No
     missed = {rung: history.first_streak(False) for rung, history in ladder.items()}
     missed.pop(Rung.MEDIA, None)  # audio that breaks off is no request that goes unanswered
     streaks = [ladder[rung].due_ns[first] for rung, first in missed.items() if first is not None]
+    if seen.bad_from_ns is None and (limited := _limited(seen, streaks)) is not None:
+        return limited
     if seen.bad_from_ns is not None or streaks:
         if seen.bad_from_ns is None and timeouts == 0:
             if (starved := _starved(seen, missed, float(min(streaks)))) is not None:
@@ -316,6 +320,26 @@ def _came_back(seen: Evidence, ladder: dict[Rung, RungHistory], off_ns: int | No
         rule = f"{timeouts} of {judged} attempts timed out, in no step credibly more than tolerated"
         return _Finding(FailureKind.NONE, rule)
     return _Finding(FailureKind.NONE, "no request timed out and every rung answered")
+
+
+def _limited(seen: Evidence, streaks: Sequence[float]) -> _Finding | None:
+    """Whether the generator was the limit for so long that the run tells nothing of the server, or for as long as rungs
+    went unanswered."""
+    marker = seen.marker.sort_values("t_ns", kind="stable")
+    begins = marker[marker["kind"] == MarkerKind.LIMITED]
+    ends_ns = marker["t_ns"][marker["kind"] == MarkerKind.LIMITED_END].to_numpy(np.int64)
+    spans: list[tuple[float, float, str]] = []
+    for t_ns, since_s, label in zip(begins["t_ns"], begins["value"].fillna(0.0), begins["label"], strict=True):
+        after = ends_ns[ends_ns > t_ns]
+        until_ns = float(after[0]) if len(after) else float(seen.last_ns)
+        spans.append((float(t_ns) - since_s * 1e9, until_ns, str(label).partition(": ")[2]))
+    if not spans or not all(any(begin <= streak <= end for begin, end, _ in spans) for streak in streaks):
+        return None
+    lasted_ns = sum(end - begin for begin, end, _ in spans)
+    if not streaks and lasted_ns < _LIMITED_SHARE * (seen.last_ns - seen.begin_ns):
+        return None
+    rule = f"the generator itself was the limit for {lasted_ns / 1e9:.0f} s ({spans[0][2]})"
+    return _Finding(FailureKind.GENERATOR_LIMITED, rule, since_ns=spans[0][0])
 
 
 def _starved(seen: Evidence, missed: Mapping[Rung, int | None], begin_ns: float) -> _Finding | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from janusload.generator_watch import LEAST_LATE_MS
 from janusload.load.recorder import Recorder
 from janusload.load.stage import Stage
 from janusload.records import HealthRecord, Outcome
@@ -55,6 +56,7 @@ class Progress:
             "failures": dict(self.stage.failures),
             "cpu_percent": health.cpu_percent if health else None,
             "lag_p99_ms": health.lag_p99_ms if health else None,
+            "late_limit_ms": max(LEAST_LATE_MS, 10.0 * self.stage.timeout_s),
             "schedule_lag_p99_ms": health.schedule_lag_p99_ms if health else None,
             "dropped": health.dropped if health else 0,
             "exhausted": health.exhausted if health else 0,

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 from janusload.records import Record, ServerRecord
 from janusload.server.bounded import Bounded
 from janusload.server.cgroup import ControlGroups, CpuReading, MemoryReading, groups_of
-from janusload.server.sockets import UdpSocket, descriptors, udp_sockets
+from janusload.server.sockets import UdpSocket, descriptors, tcp_unread_bytes, udp_sockets
 from janusload.server.threads import ThreadTable, ThreadWatch
 
 #: what one collector is given; together they run side by side
@@ -62,6 +62,7 @@ class _Basics(NamedTuple):
 class _Open(NamedTuple):
     fds: int
     sockets: list[UdpSocket]
+    unread_bytes: int | None
     recordings: frozenset[str]
 
 
@@ -105,7 +106,7 @@ class ProcessWatch:
         return (self._basics, self._memory, self._quota, self._open, self._disk, self._threads)  # type: ignore[return-value]
 
     def sample(self) -> Observation:
-        """The process now; with an empty state and nothing else where it is gone."""
+        """The process now; where it is gone with an empty state, and whether the kernel has killed for memory."""
         collectors = self._collectors
         for each in collectors:
             if each is not self._threads or time.monotonic() >= self._threads_due:
@@ -120,7 +121,8 @@ class ProcessWatch:
         threads = self._threads.answer(until)
         state = basics.state if basics is not None else _state(self.pid, self._born)
         if state in ("", "Z", "X"):
-            return Observation(ServerRecord(now_ns, None, None, None, None, None, None, None, ""), None)
+            gone = ServerRecord(now_ns, None, None, None, None, None, None, None, "", oom_kills=memory.oom_kills)
+            return Observation(gone, None)
         self._note(opened, threads)
         worst = max(opened.sockets, key=lambda each: each.drops, default=None) if opened else None
         fds_limit, threads_limit = _limits(self.pid)  # prlimit(1) may have changed them
@@ -157,6 +159,7 @@ class ProcessWatch:
             disk_free_bytes=disk[0] if disk else None,
             disk_bytes=disk[1] if disk else None,
             cgroup_kernel_bytes=memory.kernel_bytes,
+            tcp_unread_bytes=opened.unread_bytes if opened else None,
         )
         return Observation(record, threads)
 
@@ -168,6 +171,7 @@ class ProcessWatch:
         """Let the collectors end; one that hangs ends with this process."""
         for each in self._collectors:
             each.close()
+        self._thread_watch.close()
 
     def _read_basics(self) -> _Basics:
         state, cpu_s = "", 0.0
@@ -187,7 +191,8 @@ class ProcessWatch:
 
     def _read_open(self) -> _Open:
         found = descriptors(self.pid)
-        return _Open(found.open, udp_sockets(self.pid, found.socket_inodes), found.recordings)
+        inodes = found.socket_inodes
+        return _Open(found.open, udp_sockets(self.pid, inodes), tcp_unread_bytes(self.pid, inodes), found.recordings)
 
     def _read_disk(self) -> tuple[int, int] | None:
         folder = self._recordings

@@ -1,4 +1,4 @@
-"""The UDP sockets of a process: what waits in them, and what the kernel had to drop because they were full."""
+"""The sockets of a process: what waits in them to be read, and what the kernel had to drop because they were full."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 #: a process with more descriptors than this is not searched for its sockets every second
 _MOST_FDS = 20_000
+#: of such a socket the kernel says in the same place how many connections wait to be accepted
+_LISTEN = "0A"
 
 
 class UdpSocket(NamedTuple):
@@ -65,6 +67,34 @@ def udp_sockets(pid: int, inodes: frozenset[int]) -> list[UdpSocket]:
             continue
         found += parse_udp(text, inodes)
     return found
+
+
+def tcp_unread_bytes(pid: int, inodes: frozenset[int]) -> int | None:
+    """What has arrived at the process's TCP connections and was not read yet; None if that cannot be seen.
+
+    A server that stands still leaves it there; one that cannot be reached has nothing to read.
+    """
+    total = None
+    for name in ("tcp", "tcp6"):
+        try:
+            text = Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            continue
+        total = (total or 0) + parse_tcp(text, inodes)
+    return total
+
+
+def parse_tcp(text: str, inodes: frozenset[int]) -> int:
+    """Unread bytes of the connections in /proc/net/tcp that belong to these inodes; listening sockets have none."""
+    unread = 0
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        try:
+            if fields[3] != _LISTEN and int(fields[9]) in inodes:
+                unread += int(fields[4].partition(":")[2], 16)
+        except (IndexError, ValueError):
+            continue
+    return unread
 
 
 def parse_udp(text: str, inodes: frozenset[int]) -> list[UdpSocket]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from janusload.records import ThreadRecord
+from janusload.server.bounded import Bounded
 
 _FUTEX_WAIT = 0
 _FUTEX_COMMAND = 0x7F
@@ -28,6 +29,8 @@ _SYSCALLS: dict[str, tuple[int, frozenset[int], frozenset[int]]] = {
     "aarch64": (98, frozenset({101, 115}), frozenset({56})),
 }
 _FUTEX, _SLEEPS, _OPENS = _SYSCALLS.get(platform.machine(), (-1, frozenset(), frozenset()))
+
+_MAP_WITHIN_S = 0.15
 
 #: the scheduler's own names of waits that are no disk although the state is D
 _FREEZERS = ("refrigerator", "freezer")
@@ -112,6 +115,10 @@ class ThreadWatch:
             blind |= not seen
         return ThreadTable(now_ns, _without_lone_waiters(threads), blind)
 
+    def close(self) -> None:
+        """Read no more."""
+        self._modules.close()
+
     def _read_one(self, folder: str, number: int) -> tuple[Thread, bool]:
         # The name may hold anything, parentheses and blanks included.
         head, _, tail = _read(f"{folder}/stat").rpartition(")")
@@ -162,30 +169,25 @@ def _without_lone_waiters(threads: list[Thread]) -> list[Thread]:
 class Modules:
     """Which file's memory an address lies in (/proc/PID/maps).
 
-    Reading the map waits for a lock of the process's memory, so it is read only when an address is new.
+    Reading the map waits for a lock of the process's memory, which a process that waits for a disk may hold for long.
+    So it is read only where an address is in no span that is known, and not waited for longer than it is given.
     """
 
     def __init__(self, pid: int) -> None:
-        self._pid = pid
         self._starts: list[int] = []
         self._spans: list[tuple[int, str]] = []
-        self._named: dict[int, str] = {}
+        self._map = Bounded("memory map", lambda: _read(f"/proc/{pid}/maps"), within_s=_MAP_WITHIN_S)
 
     def name_at(self, address: int) -> str:
-        """As in `libjanus_audiobridge.so`; `heap` for memory without a name, `?` if that cannot be seen."""
-        if address not in self._named:
-            if len(self._named) > 1000:
-                self._named.clear()
-            self._load()
-            self._named[address] = self._find(address)
-        return self._named[address]
+        """As in `libjanus_audiobridge.so`; `heap` for memory without a name, `?` if that cannot be seen (in time)."""
+        name = self._find(address)
+        if name == "?" and (text := self._map.collect()) is not None:
+            self._starts, self._spans = parse_maps(text)
+            name = self._find(address)
+        return name
 
-    def _load(self) -> None:
-        try:
-            text = _read(f"/proc/{self._pid}/maps")
-        except OSError:
-            return
-        self._starts, self._spans = parse_maps(text)
+    def close(self) -> None:
+        self._map.close()
 
     def _find(self, address: int) -> str:
         at = bisect_right(self._starts, address) - 1

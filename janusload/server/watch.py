@@ -43,11 +43,13 @@ class LocalWatch:
         self._pid = pid
         self._recordings = recordings
         self._told: set[str] = set()
+        self._restarts: list[str] = []
         self._follow()
 
     def look(self) -> Look:
-        self._follow()
+        # one that has died meanwhile is seen to be gone, also where another has taken its place already
         seen = self.process.sample() if self.process is not None else None
+        self._follow()
         lines = self.log.look() if self.log is not None else []
         return Look(seen, lines, self._news())
 
@@ -86,11 +88,13 @@ class LocalWatch:
             self.log.close()
 
     def _follow(self) -> None:
+        """From the next look on, watch the process that it is by now."""
         if self._pid is None:
             return
         pid = self._pid()
         if self.process is None or self.process.pid != pid:
             if self.process is not None:
+                self._restarts.append(f"process {self.process.pid} has become process {pid}: it was started anew")
                 self.process.close()
             self.process = ProcessWatch(pid, self._recordings)
 
@@ -103,6 +107,7 @@ class LocalWatch:
             found += [f"Janus's log: {note}" for note in self.log.source.notes]
             if self.log.counter.cut:
                 found.append("Janus's log has lines that are too long to be one; they were cut")
+        found += self._restarts
         news = [each for each in found if each not in self._told]
         self._told.update(news)
         return news
