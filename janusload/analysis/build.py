@@ -116,7 +116,7 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
     failure = _failure(frames, attempts, taken, stopped, plan, timeout_s, (begin_ns, last_ns), meta)
     if folder.evidence.is_dir() and any(folder.evidence.iterdir()):
         failure = failure.model_copy(update={"evidence": folder.evidence.name})
-    climbs = part(meta, "analysis").get("climbs") is not False
+    climbs = _climbs(meta)
     axis = axis_of(begin_ns, last_ns)
     summary = Summary(
         verdict=Verdict.INCONCLUSIVE,  # until the limits are judged
@@ -307,8 +307,13 @@ def _facts(
         server_info=part(meta, "server"),
         lab=part(meta, "lab") or None,
         seed=seed if isinstance(seed, int) else None,
+        climbs=_climbs(meta),
         unread_bytes=unread_bytes,
     )
+
+
+def _climbs(meta: Mapping[str, Any]) -> bool:
+    return part(meta, "analysis").get("climbs") is not False
 
 
 def _text(value: object) -> str | None:

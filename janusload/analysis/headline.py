@@ -36,7 +36,8 @@ def headline(onset: Onset, failure: Failure, borne: Borne | None = None) -> str:
     silent = onset.status in _SILENT and (onset.load_bracket or (None,))[0] is None
     if borne is not None and (silent or failure.kind.is_stall):
         return _endurance(failure, borne)
-    return f"{_onset(onset)}{_failure(failure)}"
+    told = failure.kind is FailureKind.GENERATOR_LIMITED and onset.status is OnsetStatus.GENERATOR_LIMITED
+    return _onset(onset) + ("" if told else _failure(failure))
 
 
 def _onset(onset: Onset) -> str:

@@ -43,9 +43,13 @@ def recordings(summary: Summary) -> Table:
     if recordings is None:
         return Table([], [])
     rows = [
-        ["files", f"{recordings.files:,}"],
-        ["whole", f"{recordings.whole:,}"],
-        *([f"files that are {state.replace('_', ' ')}", f"{n:,}"] for state, n in recordings.states.items()),
+        ["files with audio", f"{recordings.files:,}"],
+        ["files that are whole, lists of Record&Play included", f"{recordings.whole:,}"],
+        *(
+            [f"files that are {state.replace('_', ' ')}", f"{n:,}"]
+            for state, n in recordings.states.items()
+            if state != "whole"
+        ),
         ["size", f"{wording.number(recordings.size_mb)} MB"],
         ["audio in them", f"{wording.number(recordings.hours)} h"],
     ]

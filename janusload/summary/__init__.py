@@ -87,6 +87,7 @@ class RunFacts(Part):
     """Enough to do it again.
 
     Attributes:
+        climbs: whether the run was to find an onset.
         unread_bytes: record file -> bytes of it that could not be read: the half batch of a crash, or damage.
     """
 
@@ -103,6 +104,7 @@ class RunFacts(Part):
     server_info: dict[str, Any] = {}
     lab: dict[str, Any] | None = None
     seed: int | None = None
+    climbs: bool = True
     unread_bytes: dict[str, int] = {}
 
 

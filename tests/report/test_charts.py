@@ -42,6 +42,19 @@ def test_charts_in_the_order_in_which_one_asks() -> None:
     assert titles["generator"] == "The generator kept up: these numbers are the server's"
 
 
+def test_a_load_that_was_only_held_has_no_charts_over_load() -> None:
+    run = sample.summary()
+    soak = run.run.model_copy(update={"climbs": False})
+    made = figures(run.model_copy(update={"run": soak, "steps": run.steps[:1]}))
+    assert [figure.key for figure in made] == ["requests", "timeline", "heard", "recordings", "generator"]
+    assert figures(run.model_copy(update={"run": soak}))[0].key == "rate"  # a spike has two loads
+
+
+def test_one_load_of_a_climb_has_its_rate_but_no_line() -> None:
+    keys = [figure.key for figure in figures(sample.summary(steps=sample.summary().steps[:1]))]
+    assert "rate" in keys and "latency" not in keys and "sweep" not in keys
+
+
 def test_both_axes_are_held_against_each_other() -> None:
     run = sample.summary()
     assert "Along both axes" in chart("prevailing").notes[0]

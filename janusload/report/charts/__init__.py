@@ -19,14 +19,13 @@ __all__ = ["Figure", "figures"]
 
 def figures(summary: Summary) -> list[Figure]:
     """Every chart that has data, in the order in which one asks."""
+    # one load that was held says nothing of an onset, and nobody asked
+    loads = {round(step.achieved, 6) for step in summary.steps if step.rate.attempts}
+    over_load = (rate, prevailing, latency, step_curves, sweep) if summary.run.climbs or len(loads) > 1 else ()
     # every part would be checked against altair's schema as it is made, too
     with alt.utils.schemapi.debug_mode(False):
         made = [
-            rate(summary),
-            prevailing(summary),
-            latency(summary),
-            step_curves(summary),
-            sweep(summary),
+            *(chart(summary) for chart in over_load),
             request_curves(summary),
             timeline(summary),
             heard(summary),

@@ -43,7 +43,9 @@ def recordings(summary: Summary) -> Figure | None:
     found = summary.recordings
     title = "How fast did the recordings grow, and did they fill the page cache?"
     if found is not None:
-        title = f"Recorded: {wording.number(found.size_mb)} MB in {found.files:,} files, {found.whole:,} of them whole"
+        bad = sum(found.states.values()) - found.whole
+        whole = f"{bad:,} of them not whole" if bad else "all of them whole"
+        title = f"Recorded: {wording.number(found.size_mb)} MB in {found.files:,} files, {whole}"
     return _figure(
         summary,
         "recordings",
