@@ -181,10 +181,15 @@ def _lab_options(plan: Scenario, wanted: RunOptions) -> LabOptions:
     table = plan.lab or scenario.LabTable()
     return LabOptions(
         janus=wanted.janus or table.janus or LabOptions.janus,
-        recordings_disk_bytes=wanted.recordings_disk_bytes,
+        recordings_disk_bytes=wanted.recordings_disk_bytes or _whole(table.recordings_disk),
+        recordings_disk_bytes_per_s=_whole(table.recordings_disk_speed),
         cpu_percent=None if table.cpu is None else table.cpu * 100,
-        memory_bytes=None if table.memory is None else round(table.memory),
+        memory_bytes=_whole(table.memory),
     )
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else round(number)
 
 
 def _lab_words(plan: Scenario) -> str:

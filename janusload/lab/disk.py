@@ -1,6 +1,7 @@
 """A small disk of its own for the lab's recordings: an ext4 file system in a file, mounted over a loop device.
 
-So that a full, slow or frozen disk is nobody's but the lab's. It needs root; a user namespace may mount no ext4.
+So that a full, slow or frozen disk is nobody's but the lab's. It needs root; a user namespace may mount no ext4. A slow
+one also takes the blkio controller of cgroup version 1.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from janusload.lab.commands import run, uninterrupted
 IMAGE = "recordings.img"
 
 _SMALLEST_BYTES = 4 << 20
+_THROTTLE = "blkio.throttle.write_bps_device"
 
 
 class Disk:
@@ -43,6 +45,9 @@ class Disk:
             # `loop`: the device goes with the mount
             run(["mount", "-t", "ext4", "-o", "loop,nosuid,nodev", str(image), str(folder)], doing=doing)
         folder.chmod(0o700)
+        with suppress(LabError):
+            # the kernel keeps the throttle of a device that is gone (a lab that was killed) for the next of its number
+            self.slow(None)
 
     @property
     def device_number(self) -> str:
@@ -66,9 +71,40 @@ class Disk:
         """
         run(["fsfreeze", "--unfreeze", str(self.folder)], doing="thawing the recordings' disk")
 
+    def slow(self, bytes_per_s: int | None) -> None:
+        """Let it take so many bytes a second; None for as many as it can.
+
+        Writers feel it once the page cache may not grow (a memory limit).
+
+        Raises:
+            LabError: it cannot be throttled here.
+        """
+        knob = _throttle()
+        try:
+            knob.write_text(f"{self.device_number} {bytes_per_s or 0}")
+        except OSError as error:
+            raise LabError(f"the recordings' disk cannot be throttled: {knob}: {error.strerror}") from error
+
     def close(self) -> None:
         """Unmount it; may be called again."""
+        if os.path.ismount(self.folder):
+            with suppress(LabError):
+                self.slow(None)
         unmount(self.folder)
+
+
+def _throttle() -> Path:
+    """The top's own throttle: written-back pages are the kernel's threads' writes, and these belong to the top.
+
+    A loop device of ours is throttled for everybody, which is nobody else.
+    """
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ", 2)
+        knob = Path(left.split()[4]) / _THROTTLE
+        if kind == "cgroup" and "blkio" in options.split(",") and knob.exists():
+            return knob
+    raise LabError("the recordings' disk cannot be throttled: that needs the blkio controller of cgroup version 1")
 
 
 def unmount(folder: Path) -> None:

@@ -52,6 +52,7 @@ class LabOptions:
         rtp_ports: first and last UDP port for media; one port per PeerConnection.
         open_files: RLIMIT_NOFILE of Janus; None to inherit.
         recordings_disk_bytes: size of a disk of its own for the recordings; None for none.
+        recordings_disk_bytes_per_s: how much that disk takes; None for as much as it can.
         plugins_left_out: file names of plugins not to load, besides those that no lab loads.
         settings: what is to be in janus.jcfg besides, or otherwise, as in {"general": {"reclaim_session_timeout": 10}}.
     """
@@ -64,6 +65,7 @@ class LabOptions:
     rtp_ports: tuple[int, int] = (23000, 23999)
     open_files: int | None = None
     recordings_disk_bytes: int | None = None
+    recordings_disk_bytes_per_s: int | None = None
     plugins_left_out: tuple[str, ...] = ()
     settings: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
 
@@ -216,6 +218,7 @@ class Lab:
             "cgroup_versions": {} if self._limits is None else dict(self._limits.versions),
             "open_files": self.options.open_files,
             "recordings_disk_bytes": self.options.recordings_disk_bytes,
+            "recordings_disk_bytes_per_s": self.options.recordings_disk_bytes_per_s,
             "rtp_ports": list(self.options.rtp_ports),
             "session_timeout_s": self.options.session_timeout_s,
             "api_secret": self.options.api_secret,
@@ -240,6 +243,9 @@ class Lab:
             self._stack.callback(folder.close)
         if options.recordings_disk_bytes is not None:
             self._disk = Disk(folder.recordings, options.recordings_disk_bytes)
+            self._stack.callback(self._disk.close)
+            if options.recordings_disk_bytes_per_s is not None:
+                self._disk.slow(options.recordings_disk_bytes_per_s)
         with uninterrupted():
             network = self._network = Network()
             self._stack.callback(network.close)

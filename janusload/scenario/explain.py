@@ -76,6 +76,9 @@ def _where(scenario: Scenario) -> str:
         return "the Janus named with --host, or a private one with --lab"
     limits = [f"{lab.cpu:.0%} of a core"] if lab.cpu is not None else []
     limits += [f"{lab.memory / 1e6:g} MB of memory"] if lab.memory is not None else []
+    if lab.recordings_disk is not None:
+        takes = "" if lab.recordings_disk_speed is None else f" that takes {lab.recordings_disk_speed / 1e6:g} MB/s"
+        limits.append(f"a disk of {lab.recordings_disk / 1e6:g} MB for recordings{takes}")
     which = f"Janus {lab.janus}" if lab.janus else "the installed Janus"
     return f"a private lab with {which}" + (f", {' and '.join(limits)}" if limits else "")
 

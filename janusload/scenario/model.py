@@ -21,7 +21,7 @@ from janusload.scenario.life import (
     faults_of,
 )
 from janusload.scenario.limits import LimitText
-from janusload.scenario.quantities import Bytes, Duration, DurationRange, Rate, Share, Span, Times
+from janusload.scenario.quantities import Bytes, BytesRate, Duration, DurationRange, Rate, Share, Span, Times
 from janusload.scenario.shapes import Churn, Shape
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
@@ -55,12 +55,22 @@ class LabTable(_Table):
     Attributes:
         cpu: CPU time that Janus may use, as a share of one core (`"20 %"`); absent for no limit.
         memory: memory limit; absent for no limit.
+        recordings_disk: size of a disk of its own for the recordings, as `--recordings-disk` says it; absent for none.
+        recordings_disk_speed: how much that disk takes (`"600 kB/s"`); absent for as much as it can.
         janus: which Janus, as `--janus` takes it: a version (`"1.4.1"`) or a path; absent for the installed one.
     """
 
     cpu: Share | None = None
     memory: Bytes | None = None
+    recordings_disk: Bytes | None = None
+    recordings_disk_speed: BytesRate | None = None
     janus: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_disk(self) -> LabTable:
+        if self.recordings_disk_speed is not None and self.recordings_disk is None:
+            raise several([("recordings_disk_speed", "it is the speed of a recordings_disk, and there is none")])
+        return self
 
 
 class RoomsTable(_Table):

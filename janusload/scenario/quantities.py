@@ -14,6 +14,7 @@ _QUANTITY = re.compile(rf"^\s*({_NUMBER})\s*(\S.*?)?\s*$")
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 PER_SECOND = {"/s": 1.0, "/min": 1 / 60}
 SHARE = {"%": 0.01}
+BYTES_PER_SECOND = {"kB/s": 1e3, "MB/s": 1e6}
 BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 
 
@@ -108,6 +109,7 @@ Duration = Annotated[float, _as(SECONDS, "2 s"), Field(gt=0), _text(SECONDS, "2 
 Rate = Annotated[float, _as(PER_SECOND, "60/s"), Field(gt=0), _text(PER_SECOND, "60/s")]
 Share = Annotated[float, _as(SHARE, "20 %"), Field(ge=0), _text(SHARE, "20 %")]
 Bytes = Annotated[float, _as(BYTES, "256 MB"), Field(gt=0), _text(BYTES, "256 MB")]
+BytesRate = Annotated[float, _as(BYTES_PER_SECOND, "600 kB/s"), Field(gt=0), _text(BYTES_PER_SECOND, "600 kB/s")]
 DurationRange = Annotated[Span, PlainValidator(span), _text(SECONDS, "2 s..5 s", ranges=True)]
 CountRange = Annotated[
     Times,

@@ -45,6 +45,9 @@ SHORT: dict[str, list[str]] = {
         'users.0.life.5.steps=["talk 0.5 s", "mute", "wait 0.2 s", "unmute"]',
         "users.0.life.5.repeat=2",
     ],
+    "record-many": ['shape.lasts="5 s"', "users.0.count=3", "users.1.count=1"],
+    # without its limits: it is about what they do to the server
+    "record-slow-disk": ['shape.lasts="5 s"', "users.0.count=2"],
     "signalling-storm": ["shape.users=[4, 8]", 'stream.rate="20/s"', *_STEPS],
     "spike-and-recover": [
         'shape.low="10/s"',

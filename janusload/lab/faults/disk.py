@@ -7,13 +7,11 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from janusload.errors import LabError
 from janusload.lab.disk import Disk
 from janusload.lab.instance import Lab
 
-_THROTTLE = "blkio.throttle.write_bps_device"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -42,18 +40,14 @@ def disk_frozen(lab: Lab) -> Iterator[None]:
 
 @contextmanager
 def disk_slow(lab: Lab, bytes_per_s: int = 200_000) -> Iterator[None]:
-    """Let it take so many bytes a second. Writers feel it once the page cache may not grow (a memory limit)."""
-    knob = _throttle()
-    device = _disk(lab).device_number
-    try:
-        knob.write_text(f"{device} {bytes_per_s}")
-    except OSError as error:
-        raise LabError(f"the recordings' disk cannot be throttled: {knob}: {error.strerror}") from error
+    """Let it take so many bytes a second (`Disk.slow`)."""
+    disk = _disk(lab)
+    disk.slow(bytes_per_s)
     try:
         yield
     finally:
-        with suppress(OSError):
-            knob.write_text(f"{device} 0")
+        with suppress(LabError):
+            disk.slow(lab.options.recordings_disk_bytes_per_s)
 
 
 def _disk(lab: Lab) -> Disk:
@@ -72,17 +66,3 @@ def _fill(descriptor: int) -> None:
             if error.errno != errno.ENOSPC:
                 raise LabError(f"the recordings' disk cannot be filled: {error.strerror}") from error
             size //= 2
-
-
-def _throttle() -> Path:
-    """The top's own throttle: written-back pages are the kernel's threads' writes, and these belong to the top.
-
-    A loop device of ours is throttled for everybody, which is nobody else.
-    """
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        left, _, right = line.partition(" - ")
-        kind, _, options = right.split(" ", 2)
-        knob = Path(left.split()[4]) / _THROTTLE
-        if kind == "cgroup" and "blkio" in options.split(",") and knob.exists():
-            return knob
-    raise LabError("the recordings' disk cannot be throttled: that needs the blkio controller of cgroup version 1")

@@ -42,13 +42,12 @@ class PressureWatch:
     """Looks at the readings of each second; says each thing once.
 
     Args:
-        disk_bytes_per_s: what the recordings' disk takes, where it was measured; else it is learnt from the readings
-            once the kernel writes pages back, which is later.
+        disk_bytes_per_s: what the recordings' disk takes, where it was measured. Where it was not, or has become slower
+            since, that is learnt from the readings once the kernel writes pages back all the time, which is later.
     """
 
     def __init__(self, disk_bytes_per_s: float | None = None) -> None:
         self._disk = disk_bytes_per_s
-        self._measured = disk_bytes_per_s is not None
         self._readings: deque[_Reading] = deque()
         self._held_since_ns: int | None = None
         self._warned = False
@@ -87,8 +86,9 @@ class PressureWatch:
         if self._warned or seconds < _LEAST_S:
             return None
         written = max(0, now.written - first.written) / seconds
-        if not self._measured and now.writeback and first.writeback:
-            self._disk = max(0.0, written - (now.waiting - first.waiting) / seconds)
+        if seconds >= _WINDOW_S - 1 and all(reading.writeback for reading in self._readings):
+            taken = max(0.0, written - (now.waiting - first.waiting) / seconds)
+            self._disk = taken if self._disk is None else min(self._disk, taken)
         if self._disk is None or written <= self._disk * 1.1:
             return None
         # the kernel begins to write only when the limit or 30 s are reached: until then pages wait as fast as they come
