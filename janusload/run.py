@@ -62,6 +62,7 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
         RunFailed: something broke on the way; the report was written all the same.
         SurroundingsError: something is missing that the run needs.
     """
+    began_s = time.time()
     plan, text = scenario.load(options.scenario, options.changes)
     if options.processes + options.workers and any(limit.abort for limit in plan.limits):
         raise UsageError("limits with `abort` are judged by one process: they do not go with --processes or --master")
@@ -84,7 +85,9 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
             stack.callback(load.kill)
             recordings = lab.recordings if lab is not None else options.recordings
             secret = lab.api_secret if lab is not None else api_secret
-            watcher = watcher_of(options, lab, recordings, folder, writer, secret, say)
+            # what lay there before is not of this run
+            since_s = began_s if lab is None else None
+            watcher = watcher_of(options, lab, recordings, since_s, folder, writer, secret, say)
             stack.callback(watcher.close)
             faults = None
             if lab is not None and options.faults:
@@ -101,10 +104,13 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
             if faults is not None:
                 faults.close()
             facts = {"leaks": _leaks(lab, load, folder)}
-            if recordings is not None:
-                # Janus has closed them: the rooms are gone
-                for record in account(recordings):
-                    writer.write(record)
+            # Janus has closed them: the rooms are gone
+            for record in (
+                account(recordings, since_s=since_s)
+                if recordings is not None
+                else watcher.remote_recordings(time.time() - began_s)
+            ):
+                writer.write(record)
             meta = folder.read_meta()
             end = load.end or (f"failed: {failure}" if failure else "failed: the load process ended without a word")
             folder.write_meta(**facts, run={**meta["run"], "ended_utc": utc_now(), "end": end})

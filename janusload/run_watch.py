@@ -23,12 +23,17 @@ def watcher_of(
     options: RunOptions,
     lab: Lab | None,
     recordings: Path | None,
+    since_s: float | None,
     folder: RunFolder,
     writer: RecordWriter,
     secret: str | None,
     say: Callable[[str], None],
 ) -> Watcher:
-    """What the parent looks at: the server and its recordings, where they can be seen."""
+    """What the parent looks at: the server and its recordings, where they can be seen.
+
+    Args:
+        recordings: their folder, where it is on this machine; `since_s`: what was last written before is left alone.
+    """
     watch: Watch | None = None
     secrets = [each for each in (secret, lab.admin_secret if lab is not None else None) if each]
     if lab is not None:
@@ -49,7 +54,7 @@ def watcher_of(
         watch,
         WatchOptions((lambda: lab.returncode) if lab is not None else (lambda: None), options.backtrace, secrets),
         say,
-        StorageWatch(recordings).sample if recordings is not None else None,
+        StorageWatch(recordings, since_s).sample if recordings is not None else None,
         pressure.look,
     )
 

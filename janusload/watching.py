@@ -19,7 +19,7 @@ from janusload.errors import RunFolderError
 from janusload.evidence import Scene, gather
 from janusload.generator_watch import GeneratorWatch
 from janusload.last_transactions import last_transactions
-from janusload.records import MarkerKind, MarkerRecord, Rung, ServerRecord, StorageRecord
+from janusload.records import MarkerKind, MarkerRecord, RecordingRecord, Rung, ServerRecord, StorageRecord
 from janusload.run_folder import RecordWriter, RunFolder
 from janusload.server import advisories
 from janusload.server.backtrace import backtraces
@@ -50,6 +50,8 @@ class Watch(Protocol):
     def pid(self) -> int | None: ...
 
     def remote_evidence(self) -> dict[str, str]: ...
+
+    def remote_recordings(self, since_s: float) -> tuple[list[RecordingRecord], str]: ...
 
     def close(self) -> None: ...
 
@@ -122,10 +124,7 @@ class Watcher:
         """Look at everything, and judge. Raises RunFolderError if the records cannot be written."""
         self._look()
         if self._storage is not None and (stored := self._storage.collect()) is not None:
-            self._writer.write(stored)
-            if self._readings and (warning := self._pressure(self._readings[-1], stored)):
-                self._say(warning)
-                self._writer.write(MarkerRecord(stored.t_ns, MarkerKind.NOTE, label=warning))
+            self._stored(stored)
         self._judge()
         self._writer.flush()
 
@@ -161,6 +160,22 @@ class Watcher:
                 self._folder.write_meta(watched={**self._watch.facts(), "exit_status": self._exit_status})
             self._watch.close()
 
+    def remote_recordings(self, since_s: float) -> list[RecordingRecord]:
+        """What the agent says of the recordings written in the last `since_s` seconds; takes as long as that takes."""
+        if self._watch is None:
+            return []
+        found, trouble = self._watch.remote_recordings(since_s)
+        if trouble:
+            self._say(trouble)
+            self._writer.write(MarkerRecord(time.monotonic_ns(), MarkerKind.NOTE, label=trouble))
+        return found
+
+    def _stored(self, stored: StorageRecord) -> None:
+        self._writer.write(stored)
+        if self._readings and (warning := self._pressure(self._readings[-1], stored)):
+            self._say(warning)
+            self._writer.write(MarkerRecord(stored.t_ns, MarkerKind.NOTE, label=warning))
+
     def _look(self) -> None:
         self._looked_s = time.monotonic()
         if self._watch is None or time.monotonic() < self._blind_until_s:
@@ -172,6 +187,8 @@ class Watcher:
             self._writer.write(MarkerRecord(time.monotonic_ns(), MarkerKind.NOTE, label=note))
         if look.seen is not None:
             self._readings.append(look.seen.server)
+        if look.storage is not None:
+            self._stored(look.storage)
         status = self._options.exit_status()
         if not self._ended:  # afterwards it is told to stop
             self._exit_status = status

@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     token = _token(options.token_file)
     pid = Followed(options.janus)
     log = LogWatch(source_of(options.log)) if options.log else None
-    sampler = Sampler(LocalWatch(pid, log, options.recordings))
+    sampler = Sampler(LocalWatch(pid, log, options.recordings), options.recordings)
     try:
         server = AgentServer(address, sampler, token, tls)
     except OSError as error:

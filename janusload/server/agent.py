@@ -5,6 +5,7 @@ notice. Whoever asks must know the token. Over HTTP or HTTPS, GET only:
 
     /v1/stream     one JSON line a second, see `wire`; the first line says who speaks
     /v1/evidence   a JSON object of file names and texts, for a stall
+    /v1/recordings?seconds=N   one JSON line for each recording written in the last N seconds: is it whole
     /metrics       Prometheus
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import json
+import os
 import socket
 import ssl
 import threading
@@ -21,25 +23,43 @@ from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from janusload import __version__
 from janusload.errors import JanusloadError
+from janusload.server.bounded import Bounded
 from janusload.server.metrics import Metrics
+from janusload.server.recordings.storage import StorageWatch, account_of, recent
 from janusload.server.threads import ThreadTable
 from janusload.server.watch import LocalWatch, Look
-from janusload.server.wire import VERSION, encode
+from janusload.server.wire import VERSION, encode, encode_recording
 
 _EVERY_S = 1.0
 _REQUEST_WITHIN_S = 10.0
 _MOST_STREAMS = 8
 _KEPT = 30
+_STORAGE_WITHIN_S = 0.5
+#: what looking at the recordings of a run may take altogether, and how far behind others it stands for the CPU
+_RECORDINGS_WITHIN_S = 300.0
+_NICE = 10
 
 
 class Sampler:
-    """Looks once a second, whoever listens, and keeps the latest lines."""
+    """Looks once a second, whoever listens, and keeps the latest lines.
 
-    def __init__(self, watch: LocalWatch) -> None:
+    Args:
+        recordings: where Janus records to; None if that is not to be seen.
+    """
+
+    def __init__(self, watch: LocalWatch, recordings: Path | None = None) -> None:
         self.watch = watch
+        self.recordings = recordings
+        self._storage = None
+        if recordings is not None:
+            # what lay there before is nobody's business
+            self._storage = Bounded(
+                "recordings", StorageWatch(recordings, time.time()).sample, within_s=_STORAGE_WITHIN_S
+            )
         self.metrics = Metrics(watch)
         self.latest: Look | None = None
         self._lines: deque[tuple[int, str]] = deque(maxlen=_KEPT)
@@ -78,6 +98,8 @@ class Sampler:
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             due = max(due + _EVERY_S, time.monotonic())
             look = self.watch.look()
+            if self._storage is not None:
+                look = look._replace(storage=self._storage.collect())
             self.metrics.take(look)
             self.latest = look
             with self._news:
@@ -125,6 +147,7 @@ class AgentServer(ThreadingHTTPServer):
         self.token = token.encode()
         self.tls = tls
         self.streams = threading.BoundedSemaphore(_MOST_STREAMS)
+        self.reader = threading.BoundedSemaphore(1)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         # In the thread of the request, so that a slow handshake keeps nobody else waiting.
@@ -156,8 +179,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, "application/json", json.dumps(self.server.sampler.evidence()).encode())
         elif self.path == "/v1/stream":
             self._stream()
+        elif urlsplit(self.path).path == "/v1/recordings":
+            self._recordings()
         else:
-            self._answer(404, "text/plain", b"there is /v1/stream, /v1/evidence and /metrics\n")
+            self._answer(404, "text/plain", b"there is /v1/stream, /v1/evidence, /v1/recordings and /metrics\n")
 
     def _stream(self) -> None:
         if not self.server.streams.acquire(blocking=False):
@@ -177,6 +202,32 @@ class _Handler(BaseHTTPRequestHandler):
                     told = number
         finally:
             self.server.streams.release()
+
+    def _recordings(self) -> None:
+        folder = self.server.sampler.recordings
+        if folder is None or not folder.is_dir():
+            self._answer(404, "text/plain", b"the agent was not told where Janus records to (--recordings)\n")
+            return
+        asked = parse_qs(urlsplit(self.path).query).get("seconds", [""])[0]
+        if not asked.isdecimal() or len(asked) > 9:
+            self._answer(400, "text/plain", b"say of how many seconds, as in ?seconds=600\n")
+            return
+        if not self.server.reader.acquire(blocking=False):
+            self._answer(503, "text/plain", b"somebody else has them looked at already\n")
+            return
+        try:
+            # this thread alone: Janus comes first
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+            self.send_response(200)
+            self.send_header("Content-Type", "application/x-ndjson")
+            self.end_headers()
+            until_s = time.monotonic() + _RECORDINGS_WITHIN_S
+            waiting = recent(folder, time.time() - int(asked))
+            while waiting and time.monotonic() < until_s:
+                self._line(encode_recording(account_of(waiting.pop(0), folder)))
+            self._line(json.dumps({"left_out": len(waiting)}))
+        finally:
+            self.server.reader.release()
 
     def _line(self, line: str) -> None:
         self.wfile.write(line.encode() + b"\n")

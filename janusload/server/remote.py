@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 
 from janusload.addresses import require_allowed
 from janusload.errors import JanusloadError, SurroundingsError, UsageError
+from janusload.records import RecordingRecord
 from janusload.server.log_lines import visible
 from janusload.server.process import Observation
 from janusload.server.watch import Look
-from janusload.server.wire import LONGEST_BYTES, VERSION, Nonsense, decode
+from janusload.server.wire import LONGEST_BYTES, VERSION, Nonsense, decode, decode_recording
 
 _CONNECT_WITHIN_S = 5.0
 #: a stream says something every second
@@ -30,10 +31,18 @@ _AGAIN_AFTER_S = 2.0
 _SLOW_S = 3.0
 _MOST_EVIDENCE_BYTES = 16 << 20
 _MOST_FILES = 20
+#: one recording may be large and the disk slow; all of them may take as long as the agent gives itself
+_RECORDING_WITHIN_S = 60.0
+_RECORDINGS_WITHIN_S = 360.0
+_MOST_RECORDINGS = 100_000
 
 
 class Refused(SurroundingsError):
     """The agent does not take our token."""
+
+
+class NotThere(SurroundingsError):
+    """The agent has nothing of that kind."""
 
 
 class AgentWatch:
@@ -84,13 +93,14 @@ class AgentWatch:
 
     def look(self) -> Look:
         seen: Observation | None = None
-        log, notes = [], []
+        log, notes, storage = [], [], None
         while True:
             try:
                 look = self._looks.get_nowait()
             except queue.Empty:
                 break
             seen = look.seen or seen
+            storage = look.storage or storage
             log += look.log
             notes += [f"the agent: {note}" for note in look.notes]
         now_s = time.monotonic()
@@ -103,7 +113,7 @@ class AgentWatch:
             notes.append(f"the agent has said nothing for {now_s - self._latest_s:.0f} s: the server is not seen")
         while not self._news.empty():
             notes.append(self._news.get())
-        return Look(seen, log, notes)
+        return Look(seen, log, notes, storage)
 
     def facts(self) -> dict[str, Any]:
         return {"where": self._where, "agent": self._facts, "trouble": dict(self.counts)}
@@ -130,6 +140,27 @@ class AgentWatch:
             f"agent-{visible(str(name))[:60].replace('/', '_')}": "\n".join(map(visible, str(text).splitlines())) + "\n"
             for name, text in list(found.items())[:_MOST_FILES]
         }
+
+    def remote_recordings(self, since_s: float) -> tuple[list[RecordingRecord], str]:
+        """What the agent finds in the recordings written in the last `since_s` seconds, and what went wrong, in words.
+
+        Neither where the agent was not told where they lie.
+        """
+        found: list[RecordingRecord] = []
+        try:
+            response = self._ask(f"/v1/recordings?seconds={int(since_s) + 1}", within_s=_RECORDING_WITHIN_S)
+            until_s = time.monotonic() + _RECORDINGS_WITHIN_S
+            while time.monotonic() < until_s and len(found) < _MOST_RECORDINGS:
+                line = response.readline(LONGEST_BYTES)
+                record = decode_recording(line, time.monotonic_ns())
+                if isinstance(record, int):
+                    return found, f"the agent had no time for {record} of the recordings" if record else ""
+                found.append(record)
+        except NotThere:
+            return [], ""
+        except (SurroundingsError, OSError, http.client.HTTPException, Nonsense) as error:
+            return found, f"only {len(found)} recordings could be looked at through the agent: {error}"
+        return found, f"more than {len(found)} recordings could not be looked at through the agent in time"
 
     def close(self) -> None:
         self._stop.set()
@@ -198,7 +229,7 @@ class AgentWatch:
         facts = hello.get("facts")
         self._facts = facts if isinstance(facts, dict) and len(json.dumps(facts)) < 20_000 else {}
 
-    def _ask(self, path: str) -> http.client.HTTPResponse:
+    def _ask(self, path: str, within_s: float = _SILENT_S) -> http.client.HTTPResponse:
         if self._tls is None:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=_CONNECT_WITHIN_S)
         else:
@@ -209,7 +240,7 @@ class AgentWatch:
             connection.connect()
             if self._tls is None:  # the token goes in the clear
                 require_allowed(connection.sock.getpeername()[0], allow_public=self._allow_public)
-            connection.sock.settimeout(_SILENT_S)
+            connection.sock.settimeout(within_s)
             connection.request("GET", path, headers={"Authorization": f"Bearer {self._token}"})
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
@@ -220,6 +251,8 @@ class AgentWatch:
             raise Refused(
                 f"{self._where}: the agent refuses our token (set it in the environment: JANUSLOAD_AGENT_TOKEN)"
             )
+        if response.status == 404:
+            raise NotThere(f"{self._where}: the agent has no {path}")
         if response.status != 200:
             raise SurroundingsError(f"{self._where}: the agent answered {response.status}")
         return response

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from janusload.records import LogRecord, Record
+from janusload.records import LogRecord, Record, RecordingRecord, StorageRecord
 from janusload.server.log import LogWatch
 from janusload.server.process import Observation, ProcessWatch
 
@@ -18,11 +18,13 @@ class Look(NamedTuple):
         seen: the process and its threads; None where no process can be seen.
         log: what the log gained since the look before.
         notes: what a person should be told, once each.
+        storage: the folder of the recordings, where that is seen by whoever looks.
     """
 
     seen: Observation | None
     log: list[LogRecord]
     notes: list[str]
+    storage: StorageRecord | None = None
 
     def records(self) -> list[Record]:
         return [*(self.seen.records() if self.seen is not None else []), *self.log]
@@ -76,6 +78,10 @@ class LocalWatch:
     def remote_evidence(self) -> dict[str, str]:
         """Nothing: all of it can be had on this machine."""
         return {}
+
+    def remote_recordings(self, since_s: float) -> tuple[list[RecordingRecord], str]:
+        """None: all of them lie on this machine."""
+        return [], ""
 
     def tail(self) -> list[str]:
         """The last lines of the log."""

@@ -41,10 +41,15 @@ def wait_until(condition: Callable[[], object], within_s: float = 15.0) -> None:
 
 @contextmanager
 def agent(
-    pid: int, log: Path | None = None, *, port: int = 0, tls: ssl.SSLContext | None = None
+    pid: int,
+    log: Path | None = None,
+    *,
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+    recordings: Path | None = None,
 ) -> Iterator[AgentServer]:
-    watch = LocalWatch(lambda: pid, None if log is None else LogWatch(FileSource(log, from_start=True)))
-    sampler = Sampler(watch)
+    watch = LocalWatch(lambda: pid, None if log is None else LogWatch(FileSource(log, from_start=True)), recordings)
+    sampler = Sampler(watch, recordings)
     server = AgentServer(("127.0.0.1", port), sampler, TOKEN, tls)
     sampler.start()
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()

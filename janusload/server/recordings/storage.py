@@ -23,15 +23,17 @@ class StorageWatch:
 
     Args:
         folder: where Janus writes its recordings; need not be there yet.
+        since_s: leave alone what was last written before (Unix time); None to look at all of it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, since_s: float | None = None) -> None:
         self._folder = folder
+        self._since_s = since_s
 
     def sample(self) -> StorageRecord:
         """How much lies there, and how much of it in the page cache; None for what could not be asked in time."""
         now_ns = time.monotonic_ns()
-        sizes = dict(_sizes(self._folder))
+        sizes = dict(_sizes(self._folder, self._since_s))
         until_s = time.monotonic() + _ASK_AT_MOST_S
         resident = dirty = writeback = 0
         known = states = True
@@ -57,14 +59,25 @@ class StorageWatch:
         )
 
 
-def account(folder: Path, *, ears: bool = True) -> Iterator[RecordingRecord]:
+def account(folder: Path, *, since_s: float | None = None, ears: bool = True) -> Iterator[RecordingRecord]:
     """Look at every recording below a folder, after Janus has closed them.
 
     Args:
+        since_s: leave out what was last written before (Unix time): it is not of this run; None to look at all.
         ears: also decode some seconds of each.
     """
-    for path in recordings_in([folder]):
-        yield _record(check(path), folder, _tones(path) if ears else "")
+    for path in recent(folder, since_s):
+        yield account_of(path, folder, ears=ears)
+
+
+def recent(folder: Path, since_s: float | None) -> list[Path]:
+    """The recordings below a folder that were written since then (Unix time); None: all."""
+    return [path for path in recordings_in([folder]) if since_s is None or _written_s(path) >= since_s]
+
+
+def account_of(path: Path, folder: Path, *, ears: bool = True) -> RecordingRecord:
+    """Look at one recording below a folder; see `account`."""
+    return _record(check(path), folder, _tones(path) if ears else "")
 
 
 def _record(result: Checked, folder: Path, tones: str) -> RecordingRecord:
@@ -97,7 +110,14 @@ def _tones(path: Path) -> str:
     return ", ".join(f"{tone.hertz:.0f} Hz {tone.level_dbov:.0f} dBov" for tone in heard.tones)
 
 
-def _sizes(folder: Path) -> Iterator[tuple[Path, int]]:
+def _written_s(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0  # removed meanwhile
+
+
+def _sizes(folder: Path, since_s: float | None) -> Iterator[tuple[Path, int]]:
     for root, _, names in os.walk(folder):
         for name in names:
             path = Path(root, name)
@@ -105,5 +125,7 @@ def _sizes(folder: Path) -> Iterator[tuple[Path, int]]:
                 facts = path.stat()
             except OSError:
                 continue  # renamed or removed meanwhile
+            if since_s is not None and facts.st_mtime < since_s:
+                continue
             if stat.S_ISREG(facts.st_mode):  # to open a named pipe would set free whoever waits for a reader
                 yield path, facts.st_size
