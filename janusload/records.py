@@ -45,6 +45,10 @@ class Rung(StrEnum):
     MEDIA = "media"
 
 
+#: name of the record of a churn's life that was dropped because no user was free to begin it
+LIFE = "users.life"
+
+
 class RequestRecord(NamedTuple):
     """One attempt of one request.
 
@@ -364,12 +368,13 @@ class HealthRecord(NamedTuple):
         schedule_lag_p99_ms: by how much arrivals left too late; None where it sends none.
         pacing_p99_ms: by how much RTP packets left too late; None where it sends none.
         dropped: arrivals that no client could take.
-        in_flight: attempts waiting for an answer.
+        in_flight: everything on the connections of the stream that waits for an answer, destroys included.
         users: users that are running.
         tick: what runs the RTP of a media worker, `python` or `c`; empty elsewhere.
         exhausted: attempts that failed for want of open files, ports or buffers on this side.
         steal_percent: of all cores, taken by other guests of the host; None where that is not known.
         udp_drops: datagrams that this machine threw away because a receive buffer was full.
+        pending: attempts of the stream under test that wait for an answer; None where there is no stream.
     """
 
     t_ns: int
@@ -387,6 +392,7 @@ class HealthRecord(NamedTuple):
     exhausted: int = 0
     steal_percent: float | None = None
     udp_drops: int = 0
+    pending: int | None = None
 
 
 class MarkerKind(StrEnum):
@@ -402,6 +408,8 @@ class MarkerKind(StrEnum):
     LIMITED_END = "limited_end"  # it keeps up again; value = how many seconds it did not
     FAULT = "fault"  # label: name of a fault that was brought about on purpose, in force from now on
     FAULT_UNDONE = "fault_undone"  # label: its name
+    GAP = "gap"  # label: `PROCESS what happened`: that process is missing; value = since when, seconds ago
+    GAP_END = "gap_end"  # label: `PROCESS ...`: it is there again; value = how many seconds it was not
     NOTE = "note"
 
 

@@ -30,6 +30,7 @@ class Attempts:
         step: index of the load step in which it was due, -1 outside the steps.
         wait_s: latency from the due moment; for a timed-out attempt the time after which nobody waited any longer
             (its true latency is longer). Only meaningful where `judged`.
+        limit_s: T of each.
         service_s: from the write to the answer, infinity where none came in time. Only meaningful where `judged`.
         judged: written, and answered or timed out.
         timed_out: judged, and no answer within T of the write.
@@ -41,6 +42,7 @@ class Attempts:
     sent_ns: FloatArray
     step: NDArray[np.int32]
     wait_s: FloatArray
+    limit_s: FloatArray
     service_s: FloatArray
     judged: BoolArray
     timed_out: BoolArray
@@ -89,6 +91,7 @@ def attempts_of(request: pd.DataFrame, name: str, source: Source | None = None) 
         sent_ns=sent_ns,
         step=chosen["step"].to_numpy(np.int32),
         wait_s=wait_s,
+        limit_s=limit_s,
         service_s=service_s,
         judged=answered | timed_out,
         timed_out=timed_out,

@@ -18,7 +18,8 @@ from janusload.analysis.bootstrap import StepSample
 from janusload.analysis.censored import one_sided_z, wilson_bounds
 from janusload.analysis.failure import Evidence, failure_of
 from janusload.analysis.frames import Frames, read_frames
-from janusload.analysis.generator import generator_of
+from janusload.analysis.gaps import gaps_of, missing_of
+from janusload.analysis.generator import DROPPED_LIMIT, Surroundings, dropped_lives, generator_of, in_flight, keeping_up
 from janusload.analysis.headline import Borne, headline
 from janusload.analysis.media import Flow, flow_of, media_of
 from janusload.analysis.memory import memory_of
@@ -28,15 +29,15 @@ from janusload.analysis.prevailing import by_latency
 from janusload.analysis.recordings import recordings_of
 from janusload.analysis.requests import requests_of
 from janusload.analysis.server import cpu_limit_percent, log_of, server_of
-from janusload.analysis.steps import Measured, Obstacle, Surroundings, as_steps, asked_instead, measure, taking_part
+from janusload.analysis.steps import Measured, Obstacle, as_steps, asked_instead, measure, taking_part
 from janusload.analysis.strips import log_of_time, strips_of
 from janusload.analysis.sweep import sweep_of
 from janusload.analysis.thresholds import thresholds_of
 from janusload.analysis.timeline import axis_of, timeline_of
-from janusload.analysis.windows import bins_of_equal_count, step_at, windows_of
+from janusload.analysis.windows import Window, bins_of_equal_count, step_at, windows_of
 from janusload.records import MarkerKind, Outcome, Source
 from janusload.run_folder import RunFolder
-from janusload.summary import Failure, Leaks, Onset, OnsetStatus, RunFacts, Summary, Threshold, Verdict
+from janusload.summary import Failure, FailureKind, Leaks, Onset, OnsetStatus, RunFacts, Summary, Threshold, Verdict
 
 _DEFAULT_TIMEOUT_S = 5.0  # only named where neither meta nor any record says what T was
 
@@ -48,6 +49,7 @@ class _Seen:
     Attributes:
         attempts: those that the onset is about.
         begin_ns, last_ns: t = 0 of the run and the last moment that it recorded.
+        around: what else was recorded while the load was on.
         measured, taken, stopped: as of `steps.measure` and `steps.taking_part`.
     """
 
@@ -59,6 +61,7 @@ class _Seen:
     begin_ns: int
     last_ns: int
     flow: Flow | None
+    around: Surroundings
     measured: list[Measured]
     taken: list[Measured]
     stopped: Measured | None
@@ -73,7 +76,7 @@ def _see(folder: RunFolder, request: str | None) -> _Seen:
     timeout_s = plan.timeout_s or max(load.timeouts_s, default=_DEFAULT_TIMEOUT_S)
     flow = flow_of(frames["media"])
     connects = attempts_of(frames["request"], "ws.connect", Source.ARRIVALS)
-    around = Surroundings(frames["health"], frames["server"], connects, flow)
+    around = Surroundings(frames["health"], frames["server"], connects, flow, missing_of(frames["marker"]))
     windows = ramp or windows_of(frames["marker"], plan.settling_s(timeout_s), load)
     attempts, measured = load, measure(windows, load, plan, timeout_s, around)
     if request is not None and request != plan.request:
@@ -84,7 +87,7 @@ def _see(folder: RunFolder, request: str | None) -> _Seen:
         plan = plan._replace(request=request)
         measured = asked_instead(measured, measure(windows, attempts, plan, timeout_s, around))
     taken, stopped = taking_part(measured)
-    return _Seen(meta, plan, frames, attempts, timeout_s, begin_ns, last_ns, flow, measured, taken, stopped)
+    return _Seen(meta, plan, frames, attempts, timeout_s, begin_ns, last_ns, flow, around, measured, taken, stopped)
 
 
 def counted_steps(folder: RunFolder) -> list[StepSample]:
@@ -136,7 +139,15 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
             frames["recording"], frames["media"], frames["take"], looked=not frames["storage"].empty
         ),
         log=log_of(frames["log"]),
-        generator=generator_of(frames["health"], attempts, _generator_reasons(stopped, onset, plan)),
+        generator=generator_of(
+            frames["health"],
+            attempts,
+            _generator_reasons(stopped, onset, plan) or ([] if climbs else _unstepped_reasons(seen, failure)),
+            dropped_lives=dropped_lives(frames["request"])[0],
+            in_flight=None if request is not None else _little(seen),
+            gaps=gaps_of(seen.around.missing, begin_ns),
+            clocks=_clocks(meta),
+        ),
         leaks=Leaks.model_validate(
             {key: value for key, value in part(meta, "leaks").items() if key in Leaks.model_fields}
         ),
@@ -264,6 +275,43 @@ def _generator_reasons(stopped: Measured | None, onset: Onset, plan: Plan) -> li
         f"at {stopped.window.offered:g} {plan.unit}: {reason}"
         for reason in stopped.words.removeprefix("generator: ").split("; ")
     ]
+
+
+def _unstepped_reasons(seen: _Seen, failure: Failure) -> list[str]:
+    """Why the generator was the limit in a run whose load was to stay the same, or came from users alone."""
+    span = _steady_span(seen.frames["marker"])
+    if span is None:
+        return []
+    whole = Window(-1, 0.0, span[0], span[0], span[1], None)
+    reasons = keeping_up(whole, seen.around, seen.timeout_s)
+    dropped, of = dropped_lives(seen.frames["request"])
+    if dropped > DROPPED_LIMIT * of and failure.kind in (FailureKind.NONE, FailureKind.GENERATOR_LIMITED):
+        reasons.append(f"{dropped} of {of} lives were dropped: no user was free to begin them")
+    return reasons
+
+
+def _steady_span(marker: pd.DataFrame) -> tuple[int, int] | None:
+    """From when all users were there until the load went off, monotonic ns; None where the run does not say."""
+    phases = marker[marker["kind"] == MarkerKind.PHASE.value].sort_values("t_ns", kind="stable")
+    begins = phases.loc[phases["label"].isin(["steps", "steady"]), "t_ns"]
+    ends = phases.loc[phases["label"].isin(["recovery", "leaving", "end"]), "t_ns"]
+    return None if begins.empty or ends.empty else (int(begins.iloc[0]), int(ends.iloc[0]))
+
+
+def _little(seen: _Seen) -> tuple[float, float] | None:
+    span = _steady_span(seen.frames["marker"])
+    found = None if span is None else in_flight(*span, seen.attempts, seen.frames["health"])
+    return None if found is None else (found.counted, found.by_law)
+
+
+def _clocks(meta: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Of workers with a clock of their own: by how many ms it was ahead of the master's, and how wrong that may be."""
+    workers = part(meta, "fleet").get("took_part") or []
+    return {
+        str(worker["process"]): (worker["clock_offset_ns"] / 1e6, (worker.get("clock_error_ns") or 0) / 1e6)
+        for worker in workers
+        if worker.get("clock_offset_ns")
+    }
 
 
 def _verdict(onset: Onset, failure: Failure, thresholds: list[Threshold], *, climbs: bool, valid: bool) -> Verdict:

@@ -61,32 +61,39 @@ def read_frames(folder: RunFolder, *, everything: bool = False, only: Collection
         if kind == "request" and "late" in frames and frames["late"].empty:
             left_out.add("attempt")  # only wanted to find the attempt of a late answer
         frames[kind] = _read_kind(folder.records, kind, left_out, unread)
-    offsets = _clock_offsets(folder)
-    for frame in frames.values() if offsets else ():
-        _to_one_clock(frame, offsets)
+    clocks = _clocks(folder)
+    for frame in frames.values() if clocks else ():
+        _to_one_clock(frame, clocks)
     if "request" in frames and "late" in frames:
         frames["request"] = _with_late_answers(frames["request"], frames["late"])
     return Frames(frames, unread)
 
 
-def _clock_offsets(folder: RunFolder) -> dict[str, int]:
-    """Writer -> its clock minus the master's, of those that ran on other machines (ns, as measured by the master)."""
+def _clocks(folder: RunFolder) -> dict[str, NDArray[np.int64]]:
+    """Writer -> shape (rows, 2): moment on the master's clock, and its own clock minus that; of other clocks only."""
     fleet = part(folder.read_meta(), "fleet") if (folder.path / "meta.json").is_file() else {}
-    found = {worker.get("process"): worker.get("clock_offset_ns") for worker in fleet.get("took_part") or []}
-    return {
-        name: offset for name, offset in found.items() if isinstance(name, str) and isinstance(offset, int) and offset
-    }
+    found = {}
+    for worker in fleet.get("took_part") or []:
+        rows = [row[:2] for row in worker.get("clock") or []] or [[0, worker.get("clock_offset_ns") or 0]]
+        if any(offset for _, offset in rows):
+            found[str(worker.get("process"))] = np.array(rows, np.int64)
+    return found
 
 
-def _to_one_clock(frame: pd.DataFrame, offsets: dict[str, int]) -> None:
-    """Moments of other machines as the master's clock had them."""
-    of_category = np.array([offsets.get(name, 0) for name in frame["writer"].cat.categories] + [0], np.int64)
-    shift = of_category[frame["writer"].cat.codes.to_numpy()]
-    if not shift.any():
-        return
-    for column in frame.columns:
-        if column.endswith("_ns"):
-            frame[column] = frame[column] - shift
+def _to_one_clock(frame: pd.DataFrame, clocks: dict[str, NDArray[np.int64]]) -> None:
+    """Moments of other machines as the master's clock had them; between two measurements a clock drifts evenly."""
+    for code, writer in enumerate(frame["writer"].cat.categories):
+        rows = (frame["writer"].cat.codes == code).to_numpy()
+        if writer not in clocks or not rows.any():
+            continue
+        at_ns, offset_ns = clocks[writer].T
+        for column in frame.columns:
+            if column.endswith("_ns"):
+                own_ns = frame[column].to_numpy()[rows]
+                drifted_ns = np.interp(own_ns - offset_ns[0], at_ns, offset_ns - offset_ns[0])
+                # whole numbers stay exact: only what it drifted by is a float
+                shift = offset_ns[0] + np.nan_to_num(drifted_ns).astype(np.int64)
+                frame.loc[rows, column] = own_ns - shift
 
 
 def _read_kind(records: Path, kind: str, left_out: set[str], unread: dict[str, int]) -> pd.DataFrame:

@@ -6,14 +6,19 @@ arrivals are open-loop: late *answers* are the server's, late or missing *reques
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
 import numpy as np
 import pandas as pd
 
 from janusload.analysis.attempts import Attempts
 from janusload.analysis.censored import BoolArray
+from janusload.analysis.gaps import Missing
+from janusload.analysis.media import Flow
 from janusload.analysis.readings import most
 from janusload.analysis.windows import Window
-from janusload.records import Outcome
+from janusload.records import LIFE, Outcome, Source
 from janusload.summary import Generator
 
 CPU_LIMIT_PERCENT = 90.0
@@ -23,6 +28,9 @@ PACING_LIMIT_MS = 10.0
 STEAL_LIMIT_PERCENT = 10.0
 DROPPED_LIMIT = 0.001
 LEAST_ACHIEVED = 0.98
+#: of the audio packets that participants are sent, thrown away by this machine
+UDP_DROPS_LIMIT = 0.001
+_PACKETS_PER_S = 50
 
 #: a limit counts as crossed if this share of a step's readings crosses it: a reading is a p99 of one second, and one
 #: garbage collection in a minute moves no p99 of the step
@@ -32,11 +40,29 @@ _LEAST_READINGS = 2
 _STRAY = 3.0
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What else was recorded while the load was on.
+
+    Attributes:
+        health, server: frames of `frames.read_frames`.
+        connects: the attempts to open a connection for the requests under test.
+        flow: the participants; None without media.
+        missing: processes of the generator that were not there.
+    """
+
+    health: pd.DataFrame
+    server: pd.DataFrame
+    connects: Attempts
+    flow: Flow | None
+    missing: list[Missing]
+
+
 def limits(
     window: Window,
     attempts: Attempts,
     rows: BoolArray,
-    health: pd.DataFrame,
+    around: Surroundings,
     timeout_s: float,
     *,
     rate: bool,
@@ -46,16 +72,38 @@ def limits(
 
     Args:
         attempts: the attempts under test; `rows` says which of them were due in the counted part of the step.
-        health: the `health` frame.
         rate: whether the step's load is a rate of arrivals (else of participants).
         excused: how many of the step's arrivals were not written, or not seen through, for want of a connection:
             the server or the network may not be blamed on the generator.
     """
-    return _health_limits(window, health, timeout_s) + _arrival_limits(window, attempts, rows, rate, excused)
+    reasons = keeping_up(window, around, timeout_s)
+    reasons += _arrival_limits(window, attempts, rows, rate, excused)
+    counted = in_flight(window.settled_ns, window.end_ns, attempts, around.health)
+    if counted is not None and not counted.agree:
+        reasons.append(
+            f"{counted.counted:.0f} attempts were in flight, and rate times latency says {counted.by_law:.0f}: "
+            "the accounting is wrong"
+        )
+    return reasons
 
 
-def _health_limits(window: Window, health: pd.DataFrame, timeout_s: float) -> list[str]:
+def keeping_up(window: Window, around: Surroundings, timeout_s: float) -> list[str]:
+    """Why the processes of the generator did not keep up in a span, whatever they were to send."""
+    return _missing(window, around.missing) + _health_limits(window, around, timeout_s)
+
+
+def _missing(window: Window, missing: list[Missing]) -> list[str]:
+    """From the step's beginning, settling time included: what was not sent then is not there later."""
+    return [
+        f"{gap.process} was missing for {gap.within_s(window.begin_ns, window.end_ns):.1f} s of it: it {gap.words}"
+        for gap in missing
+        if gap.within_s(window.begin_ns, window.end_ns) > 0
+    ]
+
+
+def _health_limits(window: Window, around: Surroundings, timeout_s: float) -> list[str]:
     lag_ms = max(LEAST_LAG_MS, LAG_SHARE_OF_T * 1000 * timeout_s)
+    health = around.health
     inside = health[(health["t_ns"] > window.settled_ns) & (health["t_ns"] <= window.end_ns)]
     reasons = []
     for process, readings in inside.groupby("process", observed=True):
@@ -73,9 +121,21 @@ def _health_limits(window: Window, health: pd.DataFrame, timeout_s: float) -> li
         exhausted = int(readings["exhausted"].sum())
         if exhausted:
             reasons.append(f"{process} ran out of open files, ports or buffers {exhausted} times")
+    people = around.flow.during(window.settled_ns, window.end_ns) if around.flow is not None else 0
+    # every process of a machine reads the same counter
+    thrown = int(inside.groupby("process", observed=True)["udp_drops"].sum().max()) if len(inside) else 0
+    packets = people * _PACKETS_PER_S * window.counted_s
+    if thrown > UDP_DROPS_LIMIT * packets and people:
+        reasons.append(f"this machine threw away {thrown} datagrams, of about {packets:,.0f} packets of audio")
     seen_before = set(health["process"][health["t_ns"] <= window.settled_ns].unique())
     if len(inside) and window.counted_s > 3:
-        silent = sorted(seen_before - set(inside["process"].unique()))
+        # of those that the run itself missed, it says more
+        said = {gap.process for gap in around.missing}
+        silent = sorted(
+            process
+            for process in seen_before - set(inside["process"].unique())
+            if process.partition("/")[0] not in said
+        )
         reasons += [f"{process} no longer reported" for process in silent]
     return reasons
 
@@ -107,9 +167,63 @@ def _arrival_limits(window: Window, attempts: Attempts, rows: BoolArray, rate: b
     return reasons
 
 
+class InFlight(NamedTuple):
+    """Attempts that waited for their answer, on average over a span.
+
+    Attributes:
+        counted: as the generator counted them while it ran, once a second.
+        by_law: as rate times latency of the records says (J. D. C. Little, Operations Research 9, 1961).
+        stray: by how much `counted` may be off because it is a sample.
+    """
+
+    counted: float
+    by_law: float
+    stray: float
+
+    @property
+    def agree(self) -> bool:
+        return abs(self.counted - self.by_law) <= max(_FEW, _LITTLE_SHARE * self.by_law, self.stray)
+
+
+#: a difference of so few, or of such a share, is no sign of a wrong account
+_FEW = 3.0
+_LITTLE_SHARE = 0.2
+
+
+def in_flight(begin_ns: int, end_ns: int, attempts: Attempts, health: pd.DataFrame) -> InFlight | None:
+    """What a span says of Little's law; None where it was not counted, or of some attempts the end is not known."""
+    inside = health[(health["t_ns"] > begin_ns) & (health["t_ns"] <= end_ns) & health["pending"].notna()]
+    if len(inside) < _LEAST_READINGS:
+        return None
+    most_s = max(attempts.timeouts_s, default=0.0)
+    near = attempts.written & (attempts.sent_ns >= begin_ns - most_s * 1e9) & (attempts.sent_ns < end_ns)
+    if not attempts.judged[near].all():
+        return None
+    by_process = inside.groupby("process", observed=True)["pending"]
+    stray = _STRAY * float(np.sqrt((by_process.var(ddof=0) / by_process.count()).sum()))
+    sent_ns = attempts.sent_ns[near]
+    held_s = np.where(attempts.timed_out[near], attempts.limit_s[near], attempts.service_s[near])
+    overlap_ns = np.minimum(sent_ns + held_s * 1e9, end_ns) - np.maximum(sent_ns, begin_ns)
+    by_law = float(np.maximum(overlap_ns, 0.0).sum()) / max(1, end_ns - begin_ns)
+    return InFlight(float(by_process.mean().sum()), by_law, stray)
+
+
+def dropped_lives(request: pd.DataFrame) -> tuple[int, int]:
+    """Lives of a churn that nobody was free for, of how many: each other life opens a connection."""
+    if not (request["name"] == LIFE).any():
+        return 0, 0
+    dropped = int((request["name"] == LIFE).sum())
+    begun = int(((request["name"] == "ws.connect") & (request["source"] == Source.USERS)).sum())
+    return dropped, dropped + begun
+
+
 #: words of a reason -> what helps
 _ADVICE = (
     ("ran out of open files", "raise `ulimit -n` (`janusload doctor --scenario FILE` says to what)"),
+    ("lives were dropped", "give the churn more users"),
+    ("was missing for", "find out why that process ended or was held up; its part of the load is missing"),
+    ("threw away", "let receive buffers be larger (sysctl net.core.rmem_max), or give media more cores"),
+    ("accounting is wrong", "this is a fault of janusload: please report it"),
     ("arrivals were dropped", "give the [stream] more connections"),
     ("audio packets", "give media more cores: fewer --processes, or workers on more machines"),
     ("no longer reported", "find out why that process ended; its part of the load is missing"),
@@ -126,11 +240,12 @@ def advice(words: str) -> str:
     return found[0] if found else ""
 
 
-def generator_of(health: pd.DataFrame, attempts: Attempts, reasons: list[str]) -> Generator:
+def generator_of(health: pd.DataFrame, attempts: Attempts, reasons: list[str], **known: Any) -> Generator:
     """The generator over the whole run.
 
     Args:
         reasons: why it was the limit in the steps that the onset rests on.
+        known: further fields of `Generator`.
     """
     cpu = health.groupby("process", observed=True)["cpu_percent"].max()
     return Generator(
@@ -141,4 +256,6 @@ def generator_of(health: pd.DataFrame, attempts: Attempts, reasons: list[str]) -
         schedule_lag_p99_ms_max=most(health["schedule_lag_p99_ms"]),
         pacing_p99_ms_max=most(health["pacing_p99_ms"]),
         dropped=attempts.outcomes().get(Outcome.DROPPED, 0),
+        udp_drops=int(health.groupby("process", observed=True)["udp_drops"].sum().max()) if len(health) else 0,
+        **known,
     )

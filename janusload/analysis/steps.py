@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from janusload.analysis.attempts import Attempts
 from janusload.analysis.censored import BoolArray, FloatArray, one_sided_z, wilson_bounds
-from janusload.analysis.generator import limits
-from janusload.analysis.media import Flow
+from janusload.analysis.generator import Surroundings, limits
 from janusload.analysis.onset import Rule
 from janusload.analysis.plan import Plan
 from janusload.analysis.quantiles import curve_ms, latency_ms
@@ -59,22 +58,6 @@ class Measured:
     @property
     def timeouts(self) -> int:
         return int(self.timed_out.sum())
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What else was recorded while the steps ran.
-
-    Attributes:
-        health, server: frames of `frames.read_frames`.
-        connects: the attempts to open a connection for the requests under test.
-        flow: the participants; None without media.
-    """
-
-    health: pd.DataFrame
-    server: pd.DataFrame
-    connects: Attempts
-    flow: Flow | None
 
 
 def measure(
@@ -159,7 +142,7 @@ def _obstacle(
         return Obstacle.EMPTY, "it was shorter than the settling time"
     times_out = bool(wilson_bounds(timed_out.sum(), timed_out.size, z)[0] > plan.rule.p0)
     broken = _without_connection(window, attempts.outcomes(rows), around.connects, times_out)
-    reasons = limits(window, attempts, rows, around.health, timeout_s, rate=plan.per_second, excused=broken)
+    reasons = limits(window, attempts, rows, around, timeout_s, rate=plan.per_second, excused=broken)
     if reasons:
         return Obstacle.GENERATOR, "generator: " + "; ".join(reasons)
     total = int(rows.sum())

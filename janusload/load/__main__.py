@@ -44,7 +44,7 @@ from janusload.load.conductor import FLEET_LEAD_S, LEAD_S, Conductor
 from janusload.load.crowd import Crowd
 from janusload.load.environment import make_environment, quiet_locust
 from janusload.load.fleet import Fleet
-from janusload.load.health import Health
+from janusload.load.health import Gauges, Health
 from janusload.load.limit_watch import LimitWatch
 from janusload.load.player import Order, Player
 from janusload.load.probes import PEER
@@ -186,8 +186,9 @@ class _Run:
             order, give_up = self._hands(environment, numbers, stack)
             return self._conduct(environment, info, order, give_up, stack)
 
-    def _gauges(self) -> tuple[int, int]:
-        return (self._arrivals.in_flight if self._arrivals is not None else 0), self._stage.participants
+    def _gauges(self) -> Gauges:
+        users = self._stage.participants
+        return self._arrivals.gauges(users) if self._arrivals is not None else Gauges(0, users)
 
     def _gather(self, environment: Environment) -> Fleet:
         """The master of a fleet, with every worker there and its clock measured."""
@@ -220,12 +221,14 @@ class _Run:
                 "records": str(self._folder.records),
             }
             fleet.assign(task, stage, self._stop)
+            # now, and once more at the end: should this process be killed, the records still find their clock
+            self._write_fleet(fleet)
             self._folder.write_meta(media_pids=[*stage.engine.pids, *fleet.pids])
             return fleet.order, fleet.given_up
         environment.create_local_runner()
         if scenario.stream is not None:
             self._arrivals = make_arrivals(scenario.stream, stage, self._health)
-        player = Player(stage, self._arrivals)
+        player = Player(stage, self._arrivals, on_dropped=self._health.count_dropped)
         stack.callback(player.close)
         watch = LimitWatch(
             scenario.limits, stage.recorder.request, Source.ARRIVALS if scenario.stream is not None else Source.USERS

@@ -16,7 +16,7 @@ from janusload.errors import ConnectFailed
 from janusload.janus.connection import Connection
 from janusload.janus.protocol import Transaction, created_id
 from janusload.load.alarm import Alarm
-from janusload.load.health import Health
+from janusload.load.health import Gauges, Health
 from janusload.pacing import Schedule
 from janusload.records import Outcome
 
@@ -58,6 +58,8 @@ class Arrivals:
         self._of = of
         self._pool: list[Connection] = [connect(number) for number in range(size)]
         self._sent = 0
+        #: arrivals that were handed over and have not ended
+        self.pending = 0
         self._alarm = Alarm()
         self._keeper: gevent.Greenlet | None = None
         self._unwanted: deque[tuple[Connection, int]] = deque()
@@ -65,7 +67,12 @@ class Arrivals:
 
     @property
     def in_flight(self) -> int:
+        """Everything on the pool that waits for an answer, destroys included."""
         return sum(connection.in_flight for connection in self._pool)
+
+    def gauges(self, users: int) -> Gauges:
+        """What is under way, beside so many users."""
+        return Gauges(self.in_flight, users, self.pending)
 
     def open(self) -> None:
         """Open the pool. Raises ConnectFailed if one of them does not come up."""
@@ -104,6 +111,7 @@ class Arrivals:
     def _send(self, due_ns: int) -> None:
         connection = self._pool[self._sent % len(self._pool)]
         self._sent += 1
+        self.pending += 1
         connection.submit(
             self._verb,
             timeout_s=self._timeout_s,
@@ -113,8 +121,9 @@ class Arrivals:
         )
 
     def _answered(self, connection: Connection, transaction: Transaction) -> None:
+        self.pending -= 1
         if transaction.outcome is Outcome.DROPPED:
-            self._health.dropped += 1
+            self._health.count_dropped()
         elif self._verb == "create" and transaction.outcome is Outcome.OK and transaction.reply is not None:
             self._unwanted.append((connection, created_id(transaction.reply)))
             if self._sweeper is None:

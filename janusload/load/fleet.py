@@ -7,6 +7,7 @@ and the master keeps it as it comes.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import subprocess
@@ -21,7 +22,7 @@ import gevent
 import gevent.event
 
 from janusload.errors import SurroundingsError
-from janusload.load.clocks import ClockOffset, best
+from janusload.load.clocks import ClockTrack
 from janusload.load.player import Order
 from janusload.load.stage import Stage
 from janusload.records import MarkerKind
@@ -34,8 +35,10 @@ SILENT_S = 3.0
 COME_WITHIN_S = 60.0
 READY_WITHIN_S = 60.0
 DONE_WITHIN_S = 20.0
-#: workers of this machine have moments of this age in common
+#: questions about a worker's clock before the run, and as many again every so many rounds of the watch
 _CLOCK_SAMPLES = 9
+_CLOCK_EVERY = 120
+_WATCH_EVERY_S = 0.25
 
 
 @dataclass
@@ -45,8 +48,10 @@ class Worker:
     Attributes:
         node: its id at Locust.
         index: its place among all, from 0.
-        offset: from the master's clock to its own; None before it was measured.
+        beside: whether the master started it: it writes into the run folder, and its pids mean something here.
+        clock: its monotonic clock against the master's.
         heard_ns: when it last said something.
+        silent_ns: since when it has not; None while it speaks.
     """
 
     node: str
@@ -54,9 +59,10 @@ class Worker:
     host: str
     pid: int
     boot: str
-    offset: ClockOffset | None = None
+    beside: bool
+    clock: ClockTrack
     heard_ns: int = 0
-    silent: bool = False
+    silent_ns: int | None = None
     gone: bool = False
     ready: bool = False
     done: bool = False
@@ -82,7 +88,6 @@ class Fleet:
         self._records = records
         self._processes: list[subprocess.Popen[bytes]] = []
         self._by_node: dict[str, Worker] = {}
-        self._clock_samples: dict[str, list[tuple[int, int, int]]] = {}
         self._stage: Stage | None = None
         self._watcher: gevent.Greenlet | None = None
         self._changed = gevent.event.Event()
@@ -132,17 +137,12 @@ class Fleet:
     def wait_for_workers(self, stop: gevent.event.Event) -> None:
         """Wait until all have come, and measure their clocks. Raises SurroundingsError."""
         self._wait(lambda: len(self._by_node) >= self._wanted, COME_WITHIN_S, "came", stop)
-        for worker in self.workers:
-            if worker.boot == boot_id():
-                worker.offset = ClockOffset(0, 0)
         for _ in range(_CLOCK_SAMPLES):
-            for worker in self.workers:
-                if worker.boot != boot_id():
-                    self._send("janusload.clock", {"sent_ns": time.monotonic_ns()}, worker)
+            self._ask_clocks()
             gevent.sleep(0.05)
         for worker in self.workers:
-            worker.offset = worker.offset or best(self._clock_samples.get(worker.node, []))
-            if worker.offset is None:
+            worker.clock.settle(time.monotonic_ns())
+            if not worker.clock.known:
                 raise SurroundingsError(f"the clock of worker {worker.index + 1} ({worker.host}) could not be measured")
 
     def assign(self, task: dict[str, Any], stage: Stage, stop: gevent.event.Event) -> None:
@@ -157,14 +157,18 @@ class Fleet:
         self._watcher = gevent.spawn(self._watch)
 
     def facts(self) -> list[dict[str, Any]]:
-        """Who took part, with the offset of each clock from the master's, for the run folder."""
+        """Who took part, with the offset of each clock from the master's, for the run folder.
+
+        `clock` has a row for each time that it was found to have moved: [moment on the master's clock, offset, error].
+        """
         return [
             {
                 "process": worker.name,
                 "host": worker.host,
                 "pid": worker.pid,
-                "clock_offset_ns": worker.offset.offset_ns if worker.offset else None,
-                "clock_error_ns": worker.offset.error_ns if worker.offset else None,
+                "clock_offset_ns": worker.clock.rows[0][1] if worker.clock.known else None,
+                "clock_error_ns": worker.clock.rows[0][2] if worker.clock.known else None,
+                "clock": worker.clock.rows,
                 "gone": worker.gone,
             }
             for worker in self.workers
@@ -176,8 +180,8 @@ class Fleet:
         """Have every worker carry out an order, at the same moment."""
         for worker in self.alive:
             own = dict(order)
-            if "at_ns" in own and worker.offset is not None:
-                own["at_ns"] += worker.offset.offset_ns
+            if "at_ns" in own:
+                own["at_ns"] += worker.clock.offset_ns
             self._send("janusload.order", own, worker)
         if order["order"] == "step" and self._stage is not None:
             self._stage.recorder.begin_step(order["step"], order["at_ns"])
@@ -197,7 +201,8 @@ class Fleet:
             gevent.sleep(0.05)
         for worker in self.alive:
             if not worker.done:
-                log.warning("worker %d did not hand over its last records in time", worker.index + 1)
+                where = "lost" if worker.beside else f"in a folder of its own on {worker.host}"
+                self._gap(worker, f"did not hand over its last records in time: they are {where}")
         if self._watcher is not None:
             self._watcher.kill()
         for process in self._processes:
@@ -215,19 +220,23 @@ class Fleet:
                 self._runner.send_message("janusload.unwanted", {}, client_id=msg.node_id)
                 return
             index = len(self._by_node)
-            facts = msg.data
-            self._by_node[msg.node_id] = Worker(msg.node_id, index, facts["host"], facts["pid"], facts["boot"])
+            host, pid, boot = (msg.data[key] for key in ("host", "pid", "boot"))
+            # a pid of another container may be one of ours by chance, but not that of a process we started
+            beside = msg.data["beside"] and any(process.pid == pid for process in self._processes)
+            track = ClockTrack(same_kernel=boot == boot_id())
+            self._by_node[msg.node_id] = Worker(msg.node_id, index, host, pid, boot, beside, track)
         self._hear(msg)
 
     def _clock(self, msg: Any, **_: Any) -> None:
-        now_ns = time.monotonic_ns()
-        self._clock_samples.setdefault(msg.node_id, []).append((msg.data["sent_ns"], msg.data["there_ns"], now_ns))
+        back_ns = time.monotonic_ns()
+        if msg.node_id in self._by_node:
+            self._by_node[msg.node_id].clock.heard(msg.data["sent_ns"], msg.data["there_ns"], back_ns)
 
     def _ready(self, msg: Any, **_: Any) -> None:
         worker = self._hear(msg)
         if worker is not None:
             worker.ready = True
-            if worker.boot == boot_id():
+            if worker.beside:
                 self.media_pids += msg.data["media_pids"]
 
     def _state(self, msg: Any, **_: Any) -> None:
@@ -288,32 +297,55 @@ class Fleet:
     # -- watching ---------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        while True:
-            gevent.sleep(0.25)
+        for turn in itertools.count():
+            gevent.sleep(_WATCH_EVERY_S)
+            self._watch_clocks(turn % _CLOCK_EVERY)
             dead = {process.pid for process in self._processes if process.poll() is not None}
             for worker in self.alive:
-                if worker.pid in dead and worker.boot == boot_id() and not worker.done:
+                if worker.beside and worker.pid in dead and not worker.done:
                     self._lose(worker, "its process has ended")
                     continue
                 silent_s = (time.monotonic_ns() - worker.heard_ns) / 1e9
-                if silent_s > SILENT_S and not worker.silent:
-                    worker.silent = True
-                    self._note(f"worker {worker.index + 1} has said nothing for {silent_s:.0f} s: gone, or held up")
-                elif silent_s < SILENT_S and worker.silent:
-                    worker.silent = False
-                    self._note(f"worker {worker.index + 1} is back: what it did meanwhile does not count")
+                if silent_s > SILENT_S and worker.silent_ns is None:
+                    self._gap(worker, f"has said nothing for {silent_s:.0f} s: gone, or held up")
+                    worker.silent_ns = worker.heard_ns
+                elif silent_s < SILENT_S and worker.silent_ns is not None:
+                    lasted_s = (time.monotonic_ns() - worker.silent_ns) / 1e9
+                    worker.silent_ns = None
+                    words = f"{worker.name} is back: what it did meanwhile does not count"
+                    self._mark(MarkerKind.GAP_END, words, lasted_s)
                 elif silent_s > 10 * SILENT_S:
                     self._lose(worker, f"it has said nothing for {silent_s:.0f} s")
+
+    def _watch_clocks(self, turn: int) -> None:
+        if turn < _CLOCK_SAMPLES:
+            self._ask_clocks()
+        elif turn == _CLOCK_SAMPLES + 1:
+            for worker in self.alive:
+                worker.clock.settle(time.monotonic_ns())
+
+    def _ask_clocks(self) -> None:
+        for worker in self.alive:
+            if not worker.clock.is_ours:
+                self._send("janusload.clock", {"sent_ns": time.monotonic_ns()}, worker)
 
     def _lose(self, worker: Worker, why: str) -> None:
         worker.gone = True
         last = "" if not worker.state else f", {worker.state['participants']} participants with it"
-        self._note(f"worker {worker.index + 1} is lost ({why}{last}): from here on the load is not what was asked for")
+        words = f"is lost ({why}{last}): from here on the load is not what was asked for"
+        if worker.silent_ns is None:
+            self._gap(worker, words)
+        else:
+            self._mark(MarkerKind.NOTE, f"{worker.name} {words}")
 
-    def _note(self, words: str) -> None:
+    def _gap(self, worker: Worker, words: str) -> None:
+        """From when it was last heard on, nothing is known of its part of the load."""
+        self._mark(MarkerKind.GAP, f"{worker.name} {words}", (time.monotonic_ns() - worker.heard_ns) / 1e9)
+
+    def _mark(self, kind: MarkerKind, words: str, value: float | None = None) -> None:
         log.warning("%s", words)
         if self._stage is not None:
-            self._stage.recorder.mark(MarkerKind.NOTE, label=words)
+            self._stage.recorder.mark(kind, label=words, value=value)
 
     def _wait(self, condition: Any, within_s: float, what: str, stop: gevent.event.Event) -> None:
         deadline = time.monotonic() + within_s

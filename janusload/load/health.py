@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import gevent
 import psutil
@@ -45,18 +46,24 @@ def udp_receive_drops() -> int:
         return 0
 
 
+class Gauges(NamedTuple):
+    """What a process has under way at a moment; see `HealthRecord`."""
+
+    in_flight: int
+    users: int
+    pending: int | None = None
+
+
 class Health:
     """One HealthRecord a second about this process.
 
     Args:
         write: takes the records.
-        gauges: returns (in flight, users) at the moment.
+        gauges: returns what is under way at the moment.
         process: what it is called; by its number if not said.
     """
 
-    def __init__(
-        self, write: Callable[[Record], None], gauges: Callable[[], tuple[int, int]], *, process: str = ""
-    ) -> None:
+    def __init__(self, write: Callable[[Record], None], gauges: Callable[[], Gauges], *, process: str = "") -> None:
         self._name = process or f"load-{os.getpid()}"
         self._write = write
         self._gauges = gauges
@@ -81,6 +88,10 @@ class Health:
         """An arrival left `lag_s` after it was due."""
         self._schedule_lags_ms.append(lag_s * 1e3)
 
+    def count_dropped(self) -> None:
+        """An arrival, or a life of a churn, that no client could take."""
+        self.dropped += 1
+
     def failed(self, error: BaseException | None) -> None:
         """Something of ours failed with this error."""
         if error is not None and is_exhausted(error):
@@ -104,7 +115,7 @@ class Health:
             dropped, self.dropped = self.dropped, 0
             exhausted, self.exhausted = self.exhausted, 0
             udp_before, self._udp_drops = self._udp_drops, udp_receive_drops()
-            in_flight, users = self._gauges()
+            gauges = self._gauges()
             self.latest = HealthRecord(
                 t_ns=time.monotonic_ns(),
                 process=self._name,
@@ -114,8 +125,9 @@ class Health:
                 lag_p99_ms=_p99(lags),
                 schedule_lag_p99_ms=_p99(schedule_lags),
                 dropped=dropped,
-                in_flight=in_flight,
-                users=users,
+                in_flight=gauges.in_flight,
+                users=gauges.users,
+                pending=gauges.pending,
                 exhausted=exhausted,
                 steal_percent=getattr(psutil.cpu_times_percent(), "steal", None),
                 udp_drops=max(0, self._udp_drops - udp_before),

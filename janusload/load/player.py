@@ -6,6 +6,7 @@ nanoseconds of the monotonic clock of whoever carries them out.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,13 +26,23 @@ class Player:
     Args:
         arrivals: the stream; None without one.
         worker, of: its place among all.
+        on_dropped: called for each life of a churn that nobody was free for; it is recorded already.
     """
 
-    def __init__(self, stage: Stage, arrivals: Arrivals | None, worker: int = 0, of: int = 1) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        arrivals: Arrivals | None,
+        worker: int = 0,
+        of: int = 1,
+        *,
+        on_dropped: Callable[[], None] = lambda: None,
+    ) -> None:
         self._stage = stage
         self._arrivals = arrivals
         self._worker = worker
         self._of = of
+        self._on_dropped = on_dropped
         self._senders: list[gevent.Greenlet] = []
         self._does: dict[str, Callable[..., None]] = {
             "open": self._open,
@@ -47,11 +58,6 @@ class Player:
         """Carry out one order. Raises what it raises (ConnectFailed where the stream cannot be opened)."""
         arguments = {key: value for key, value in order.items() if key != "order"}
         self._does[order["order"]](**arguments)
-
-    @property
-    def dropped_lives(self) -> int:
-        """Lives of a churn that nobody was free for."""
-        return self._stage.lives.dropped if self._stage.lives is not None else 0
 
     def close(self) -> None:
         self._halt()
@@ -73,9 +79,11 @@ class Player:
             self._senders.append(gevent.spawn(self._arrivals.run, schedule, at_ns))
 
     def _halt(self) -> None:
-        """Send no more."""
+        """Send no more, and let no further life begin."""
         gevent.killall(self._senders)
         self._senders.clear()
+        if self._stage.lives is not None:
+            self._stage.lives.end(time.monotonic_ns())
 
     def _turns(self, at_ns: int, rates: dict[str, float]) -> None:
         """Users that come from now on begin one after the other, from `at_ns` on."""
@@ -83,7 +91,11 @@ class Player:
             self._stage.turns.open(group, at_ns, rate)
 
     def _lives(self, at_ns: int, rate: float) -> None:
-        self._stage.lives = LifeClock(at_ns, rate, self._worker, self._of)
+        self._stage.lives = LifeClock(at_ns, rate, self._worker, self._of, on_dropped=self._drop_life)
+
+    def _drop_life(self, due_ns: int) -> None:
+        self._stage.recorder.drop_life(due_ns)
+        self._on_dropped()
 
     def _leave(self) -> None:
         self._stage.leaving.set()

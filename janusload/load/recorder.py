@@ -10,7 +10,7 @@ import gevent
 
 from janusload.errors import CoreError, JanusloadError, PluginError
 from janusload.janus.protocol import Transaction
-from janusload.records import LateRecord, MarkerKind, MarkerRecord, Outcome, Record, RequestRecord, Source
+from janusload.records import LIFE, LateRecord, MarkerKind, MarkerRecord, Outcome, Record, RequestRecord, Source
 from janusload.run_folder import RecordWriter
 
 Observer = Callable[[Transaction, bool], None]
@@ -42,6 +42,7 @@ class Recorder:
         self.window: deque[float | None] = deque(maxlen=WINDOW)
         self.failure: JanusloadError | None = None
         self._writer = writer
+        self._dropped_lives = 0
         self._step_starts: list[tuple[int, int]] = []
         self._flusher: gevent.Greenlet | None = None
         self._on_request: list[Callable[[RequestRecord], None]] = []
@@ -140,6 +141,24 @@ class Recorder:
             self.on_failure(error)
         for callback in self._on_request:
             callback(record)
+
+    def drop_life(self, due_ns: int) -> None:
+        """A life of a churn that was due then did not begin: no user was free."""
+        self._dropped_lives += 1
+        self.write(
+            RequestRecord(
+                # no transaction has such a number
+                -self._dropped_lives,
+                LIFE,
+                Source.USERS,
+                self._step_at(due_ns),
+                due_ns,
+                None,
+                None,
+                0.0,
+                Outcome.DROPPED,
+            )
+        )
 
     def begin_step(self, step: int, at_ns: int) -> None:
         """From `at_ns` on what becomes due belongs to `step` (-1: to none)."""

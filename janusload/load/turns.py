@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 
 #: a life that could not begin so long after it was due is dropped: nobody was free
 LATE_S = 1.0
@@ -48,37 +49,45 @@ class LifeClock:
     Args:
         begin_ns: when the first life of all workers begins.
         rate_per_s: lives per second of all workers together.
+        on_dropped: called with the due moment of each life that nobody was free for.
 
     Attributes:
-        begun: lives that a user took in time.
-        dropped: lives that nobody was free for.
+        over: set by `end`: no further life begins.
     """
 
-    def __init__(self, begin_ns: int, rate_per_s: float, worker: int = 0, of: int = 1) -> None:
+    def __init__(
+        self,
+        begin_ns: int,
+        rate_per_s: float,
+        worker: int = 0,
+        of: int = 1,
+        *,
+        on_dropped: Callable[[int], None] = lambda due_ns: None,
+    ) -> None:
         self._begin_ns = begin_ns
         self._step_ns = of / rate_per_s * 1e9
         self._offset_ns = worker / rate_per_s * 1e9
         self._next = 0
-        self.begun = 0
-        self.dropped = 0
+        self._on_dropped = on_dropped
+        self.over = False
 
     def take(self) -> int:
-        """The moment at which the next life is due; those that are overdue are dropped and counted."""
-        now_ns = time.monotonic_ns()
-        while self._due_ns(self._next) < now_ns - LATE_S * 1e9:
-            self._next += 1
-            self.dropped += 1
+        """The moment at which the next life is due; those that are overdue are dropped."""
+        self._drop(time.monotonic_ns() - round(LATE_S * 1e9))
         due_ns = self._due_ns(self._next)
         self._next += 1
-        self.begun += 1
         return due_ns
 
-    def overdue(self, now_ns: int) -> int:
-        """Count and drop what is overdue now, when nobody asks for a life any more; returns all that were dropped."""
-        while self._due_ns(self._next) < now_ns - LATE_S * 1e9:
+    def end(self, now_ns: int) -> None:
+        """No life begins any more; those that were due by now and nobody took are dropped."""
+        if not self.over:
+            self.over = True
+            self._drop(now_ns)
+
+    def _drop(self, until_ns: int) -> None:
+        while (due_ns := self._due_ns(self._next)) < until_ns:
             self._next += 1
-            self.dropped += 1
-        return self.dropped
+            self._on_dropped(due_ns)
 
     def _due_ns(self, k: int) -> int:
         return self._begin_ns + round(self._offset_ns + k * self._step_ns)

@@ -60,8 +60,10 @@ class JanusUser(User):  # type: ignore[misc]  # locust ships no types
             self.leaving.wait()
         if self._lived and self.plan.pause is not None:
             self.leaving.wait(self.plan.pause.draw(self._choices("pause")))
-        if stage.lives is not None and not self.leaving.is_set():
-            self._wait_until(stage.lives.take())
+        if (clock := stage.lives) is not None and not self.leaving.is_set():
+            self._wait_until(clock.take())
+            if clock.over:
+                self.leaving.wait()
         if self.leaving.is_set():
             raise StopUser
         self._lived += 1

@@ -33,7 +33,7 @@ from janusload.errors import JanusloadError
 from janusload.load.assembly import hear_share, make_arrivals, make_recorder, media_workers, tls_of, wire_log
 from janusload.load.environment import LEAVE_WITHIN_S, end_lives_on_stop, equip, quiet_locust, user_class
 from janusload.load.fleet import boot_id
-from janusload.load.health import Health
+from janusload.load.health import Gauges, Health
 from janusload.load.player import Player
 from janusload.load.rooms import rooms_of
 from janusload.load.shipping import Shipper
@@ -103,7 +103,8 @@ class WorkerProcess:
 
     def run(self) -> int:
         """Take part until the master says that it is over; returns the exit code."""
-        self._say("janusload.hello", {"host": socket.gethostname(), "pid": os.getpid(), "boot": boot_id()})
+        who = {"host": socket.gethostname(), "pid": os.getpid(), "boot": boot_id(), "beside": self._beside}
+        self._say("janusload.hello", who)
         while not self._finish.wait(0.5):
             if self._beside and os.getppid() != self._parent:
                 self._end = "the master is gone"
@@ -172,12 +173,12 @@ class WorkerProcess:
         recorder.start()
         if has_audio:
             engine.start()
-        self._health = Health(recorder.write, lambda: (self._in_flight(), stage.participants), process=name)
+        self._health = Health(recorder.write, lambda: self._gauges(stage), process=name)
         recorder.on_failure = self._health.failed
         self._arrivals = None
         if scenario.stream is not None:
             self._arrivals = make_arrivals(scenario.stream, stage, self._health, task["index"], task["of"])
-        self._player = Player(stage, self._arrivals, task["index"], task["of"])
+        self._player = Player(stage, self._arrivals, task["index"], task["of"], on_dropped=self._health.count_dropped)
         self._environment.user_classes = [user_class(group) for group in scenario.users]
         equip(self._environment, stage)
         end_lives_on_stop(self._environment)
@@ -214,8 +215,9 @@ class WorkerProcess:
     def _say(self, kind: str, data: dict[str, Any]) -> None:
         self._runner.send_message(kind, data)
 
-    def _in_flight(self) -> int:
-        return self._arrivals.in_flight if self._arrivals is not None else 0
+    def _gauges(self, stage: Stage) -> Gauges:
+        users = stage.participants
+        return self._arrivals.gauges(users) if self._arrivals is not None else Gauges(0, users)
 
     def _report_for_ever(self) -> None:
         while True:

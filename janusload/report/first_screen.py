@@ -99,9 +99,20 @@ def _failure(summary: Summary) -> str:
 def trust(summary: Summary) -> str:
     """Whether the numbers are the server's, as a finding."""
     generator = summary.generator
+    if generator.valid and generator.gaps:
+        return f"The generator kept up, but for a time that does not count: {'; '.join(gaps(summary))}"
     if generator.valid:
         return "The generator kept up: these numbers are the server's"
     return f"The generator did not keep up: {'; '.join(generator.reasons)}"
+
+
+def gaps(summary: Summary) -> list[str]:
+    """From when to when the run is not valid because a process of the generator was missing."""
+    return [
+        f"not valid from {gap.begin_s:.1f} s {'on' if gap.end_s is None else f'to {gap.end_s:.1f} s'}: "
+        f"{gap.process} {gap.words}"
+        for gap in summary.generator.gaps
+    ]
 
 
 def started(summary: Summary) -> str:
@@ -138,6 +149,7 @@ def _context(summary: Summary) -> list[str]:
             facts.append(f"MOS {wording.number(media.mos)}")
     facts += _server(summary)
     facts.append(_generator(summary))
+    facts += gaps(summary)
     if summary.leaks.sessions is not None:
         facts.append(f"{summary.leaks.sessions or 'no'} session{'s' * (summary.leaks.sessions > 1)} left behind")
     return facts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from janusload import wording
+from janusload.report.first_screen import gaps
 from janusload.summary import Quantiles, Step, Summary
 
 
@@ -201,9 +202,23 @@ def generator(summary: Summary) -> Table:
         if value is not None:
             rows.append([words, wording.duration(value)])
     rows.append(["arrivals that no client could take", f"{generator.dropped:,}"])
-    for words, count in (("sessions left behind", summary.leaks.sessions), ("processes left", summary.leaks.processes)):
-        if count is not None:
-            rows.append([words, f"{count:,}"])
+    for words, some in (
+        ("lives that no user was free to begin", generator.dropped_lives),
+        ("datagrams thrown away at full receive buffers", generator.udp_drops),
+    ):
+        if some:
+            rows.append([words, f"{some:,}"])
+    if generator.in_flight is not None:
+        counted, by_law = (wording.number(value) for value in generator.in_flight)
+        rows.append(["attempts in flight: counted, and rate times latency", f"{counted}, {by_law}"])
+    rows += [["the run is", words] for words in gaps(summary)]
+    for process, (ahead_ms, error_ms) in generator.clocks.items():
+        words = f"{ahead_ms:+,.1f} ms ± {error_ms:.1f} ms, taken out of its records"
+        rows.append([f"clock of {process} against the master's", words])
+    left = summary.leaks.sessions
+    rows.append(["sessions left behind", "not known: Janus was not asked" if left is None else f"{left:,}"])
+    if summary.leaks.processes is not None:
+        rows.append(["processes left", f"{summary.leaks.processes:,}"])
     return Table(["what", "value"], rows, frozenset({0, 1}))
 
 

@@ -14,6 +14,7 @@ from pydantic import Field
 from janusload.summary.failure import Failure, FailureKind
 from janusload.summary.onset import LatencyBin, Onset, OnsetStatus, Step, VirtualTimeout, load_unit
 from janusload.summary.seen import (
+    Gap,
     Generator,
     Leaks,
     Media,
@@ -32,6 +33,7 @@ __all__ = [
     "SCHEMA",
     "Failure",
     "FailureKind",
+    "Gap",
     "Generator",
     "LatencyBin",
     "Leaks",

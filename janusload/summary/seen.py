@@ -176,11 +176,31 @@ class Recordings(Part):
     faults: list[RecordingFault] = []
 
 
+class Gap(Part):
+    """A time in which one process of the generator was missing: what was measured then is not of the load asked for.
+
+    Attributes:
+        begin_s, end_s: since the start of the run; without an end it never came back.
+    """
+
+    process: str
+    begin_s: float
+    end_s: float | None = None
+    words: str
+
+
 class Generator(Part):
     """Whether the generator kept up, so that its numbers are the server's.
 
     Attributes:
         reasons: why it did not, in words; empty if it did.
+        dropped_lives: lives of a churn that no user was free to begin.
+        udp_drops: datagrams that a machine of the generator threw away because a receive buffer was full.
+        in_flight: (counted while the run went, rate times latency of its records), on average: Little's law says that
+            they are the same. Absent where nothing was counted.
+        gaps: when the run is not valid because a process was missing.
+        clocks: of workers on other machines: by how many ms their clock was ahead of the master's, as measured and
+            taken out, and by how many that may be wrong at most.
     """
 
     valid: bool
@@ -190,6 +210,11 @@ class Generator(Part):
     schedule_lag_p99_ms_max: float | None = None
     pacing_p99_ms_max: float | None = None
     dropped: int = 0
+    dropped_lives: int = 0
+    udp_drops: int = 0
+    in_flight: tuple[float, float] | None = None
+    gaps: list[Gap] = []
+    clocks: dict[str, tuple[float, float]] = {}
 
 
 class Leaks(Part):

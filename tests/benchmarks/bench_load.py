@@ -25,7 +25,7 @@ import psutil
 
 from janusload.janus.connection import Connection
 from janusload.load.arrivals import Arrivals
-from janusload.load.health import Health
+from janusload.load.health import Gauges, Health
 from janusload.load.recorder import Recorder
 from janusload.pacing import Schedule, plateau
 from janusload.records import Record, RequestRecord, Source
@@ -62,7 +62,7 @@ def server() -> Iterator[tuple[str, subprocess.Popen[str]]]:
 def stream(url: str, timeout_s: float) -> Iterator[tuple[Arrivals, Kept]]:
     with tempfile.TemporaryDirectory() as path:
         recorder = Kept(RunFolder.create(Path(path) / "run"))
-        health = Health(recorder.write, lambda: (0, 0))
+        health = Health(recorder.write, lambda: Gauges(0, 0))
 
         def connect(number: int) -> Connection:
             observer = recorder.observer(f"stream-{number}", Source.ARRIVALS)

@@ -18,7 +18,7 @@ import gevent
 from janusload.janus.connection import Connection
 from janusload.janus.protocol import Transaction
 from janusload.load.arrivals import Arrivals
-from janusload.load.health import Health
+from janusload.load.health import Gauges, Health
 from janusload.pacing import Schedule, plateau
 from janusload.records import Outcome
 
@@ -64,7 +64,7 @@ def measure(port: int, rate: float, seconds: float) -> tuple[list[tuple[int, int
         lambda number: Connection(f"ws://127.0.0.1:{port}", observer=observe),
         CONNECTIONS,
         2.0,
-        Health(lambda record: None, lambda: (0, 0)),
+        Health(lambda record: None, lambda: Gauges(0, 0)),
     )
     arrivals.open()
     gc.collect()

@@ -10,7 +10,7 @@ import pytest
 
 from janusload.janus.connection import Connection
 from janusload.load.arrivals import Arrivals
-from janusload.load.health import Health
+from janusload.load.health import Gauges, Health
 from janusload.load.recorder import Recorder
 from janusload.pacing import Schedule, plateau
 from janusload.records import LateRecord, Outcome, Record, RequestRecord, Source
@@ -34,7 +34,7 @@ class Kept(Recorder):
 
 def stream(janus: FakeJanus, schedule: Schedule, timeout_s: float = 0.5, settle_s: float = 1.0) -> Kept:
     kept = Kept()
-    health = Health(lambda record: None, lambda: (0, 0))
+    health = Health(lambda record: None, lambda: Gauges(0, 0))
 
     def connect(number: int) -> Connection:
         observer = kept.observer(f"stream-{number}", Source.ARRIVALS)
@@ -113,7 +113,7 @@ def test_a_frozen_server_shows_in_the_high_quantiles() -> None:
             observer = kept.observer(f"stream-{number}", Source.ARRIVALS)
             return Connection(url, timeout_s=10.0, observer=observer)
 
-        arrivals = Arrivals(connect, 3, 10.0, Health(lambda record: None, lambda: (0, 0)))
+        arrivals = Arrivals(connect, 3, 10.0, Health(lambda record: None, lambda: Gauges(0, 0)))
         arrivals.open()
         sender = gevent.spawn(arrivals.run, Schedule([plateau(100, 5.0)]), time.monotonic_ns())
         gevent.sleep(1.5)

@@ -14,12 +14,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from janusload.analysis import summarize
 from janusload.analysis.frames import read_frames
+from janusload.analysis.gaps import missing_of
 from janusload.records import Outcome
+from janusload.report.tables import generator
 from janusload.run_folder import RunFolder
 from tests.fake_janus import FakeJanus
 
 ROOT = Path(__file__).parents[2]
+
+#: how far the clock of the worker on "another machine" is from ours
+AHEAD_S = 3600
 
 SCENARIO = """
 schema = 1
@@ -71,10 +79,6 @@ class Started:
         said: dict[str, Any] = json.loads(output.splitlines()[-1])
         return said
 
-    def notes(self) -> list[str]:
-        marker = read_frames(self.folder)["marker"]
-        return [str(words) for words in marker["label"][marker["kind"] == "note"]]
-
 
 def until(condition: Callable[[], bool], within_s: float = 90.0) -> None:
     deadline = time.monotonic() + within_s
@@ -94,9 +98,10 @@ def test_workers_of_other_machines_make_the_exact_sum_and_hand_everything_over(t
     before = set(Path(tempfile.gettempdir()).glob("janusload-worker-*"))
     with FakeJanus() as janus:
         started = Started(tmp_path, janus.url, "2 s", workers=3, local=1, bind=address)
+        # the second is on a clock of its own, an hour ahead, as a worker on another machine is
         others = [
-            subprocess.Popen([sys.executable, "-m", "janusload", "run", "--worker", address], cwd=ROOT)
-            for _ in range(2)
+            subprocess.Popen([*elsewhere, sys.executable, "-m", "janusload", "run", "--worker", address], cwd=ROOT)
+            for elsewhere in ([], ["unshare", "--time", "--monotonic", str(AHEAD_S)])
         ]
         said = started.finish()
         assert [each.wait(timeout=20) for each in others] == [0, 0]
@@ -115,7 +120,17 @@ def test_workers_of_other_machines_make_the_exact_sum_and_hand_everything_over(t
     assert not users  # names are not read by the analysis
     took_part = started.folder.read_meta()["fleet"]["took_part"]
     assert [worker["process"] for worker in took_part] == ["load-1", "load-2", "load-3"]
-    assert all(worker["clock_offset_ns"] == 0 for worker in took_part), "one machine, one clock"
+    ahead_ms = sorted(round(worker["clock_offset_ns"] / 1e6) for worker in took_part)
+    assert ahead_ms[:2] == [0, 0], "one machine, one clock"
+    assert ahead_ms[2] == pytest.approx(AHEAD_S * 1000, abs=50)
+    # and it is stated; the moments of its records are the master's all the same
+    summary = summarize(started.folder)
+    (other,) = summary.generator.clocks
+    assert summary.generator.clocks[other][0] == pytest.approx(AHEAD_S * 1000, abs=50)
+    assert any("taken out" in value for _, value in generator(summary).rows)
+    begins = in_steps.groupby(["step", "writer"], observed=True)["due_ns"].min().groupby("step")
+    # the first of each worker's arrivals come one after the other, 20 and 11 ms apart
+    assert (begins.max() - begins.min()).max() < 100e6
 
 
 def test_a_lost_worker_and_one_that_is_held_up_are_said_and_the_others_go_on(tmp_path: Path) -> None:
@@ -131,15 +146,23 @@ def test_a_lost_worker_and_one_that_is_held_up_are_said_and_the_others_go_on(tmp
         os.kill(pids[1], signal.SIGCONT)
         said = started.finish()
     assert said == {"type": "end", "end": "completed"}
-    notes = started.notes()
-    assert any("is lost (its process has ended" in words for words in notes), notes
-    assert any("has said nothing for" in words for words in notes), notes
-    assert any("is back" in words for words in notes), notes
-    requests = read_frames(started.folder)["request"]
+    frames = read_frames(started.folder)
+    lost, held_up = missing_of(frames["marker"])
+    if lost.end_ns is not None:
+        lost, held_up = held_up, lost
+    assert "is lost (its process has ended" in lost.words and "has said nothing for" in held_up.words
+    assert abs(lost.begin_ns - killed_at) < 1e9 and lost.end_ns is None
+    assert abs(held_up.begin_ns - killed_at) < 1e9
+    assert held_up.end_ns is not None and 4e9 < held_up.end_ns - held_up.begin_ns < 7e9
+    summary = summarize(started.folder)
+    assert {gap.process for gap in summary.generator.gaps} == {lost.process, held_up.process}
+    assert not any(step.counted for step in summary.steps), "both steps lost a third of their load"
+    assert not summary.generator.valid and "was missing for" in " ".join(summary.generator.reasons)
+    requests = frames["request"]
     after = requests[(requests["due_ns"] > killed_at) & (requests["source"] == "arrivals")]
     by_writer = after.groupby("writer", observed=True).size()
     assert sorted(by_writer)[-1] > 100, "the third went on"
-    before = requests[(requests["due_ns"] < killed_at - 1_500_000_000) & (requests["step"] >= 0)]
-    assert before.groupby("writer", observed=True).size().count() == 3, "what the lost one had written is there"
+    before = requests[(requests["due_ns"] < killed_at - 1_500_000_000) & (requests["source"] == "arrivals")]
+    assert set(before["writer"]) == {"load-1", "load-2", "load-3"}, "what the lost one had written is there"
     gone = [worker["process"] for worker in started.folder.read_meta()["fleet"]["took_part"] if worker["gone"]]
     assert len(gone) == 1

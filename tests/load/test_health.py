@@ -10,13 +10,13 @@ import gevent
 import gevent.monkey
 
 from janusload.errors import ConnectFailed, MediaError
-from janusload.load.health import Health, is_exhausted, udp_receive_drops
+from janusload.load.health import Gauges, Health, is_exhausted, udp_receive_drops
 from janusload.records import HealthRecord, Record
 
 
 def test_a_blocked_event_loop_and_late_arrivals_show() -> None:
     records: list[Record] = []
-    health = Health(records.append, lambda: (7, 3))
+    health = Health(records.append, lambda: Gauges(7, 3, 5))
     health.start()
     gevent.sleep(0.5)
     health.left_late_by(0.033)
@@ -28,7 +28,7 @@ def test_a_blocked_event_loop_and_late_arrivals_show() -> None:
     (record,) = [each for each in records if isinstance(each, HealthRecord)]
     assert record.lag_p99_ms is not None and record.lag_p99_ms > 50
     assert record.schedule_lag_p99_ms == 33.0
-    assert (record.dropped, record.in_flight, record.users) == (2, 7, 3)
+    assert (record.dropped, record.in_flight, record.users, record.pending) == (2, 7, 3, 5)
     assert record.cpu_percent >= 0 and record.fds > 0 and record.rss_bytes > 10**6
 
 
@@ -40,7 +40,7 @@ def test_what_this_side_has_run_out_of_is_not_the_servers_fault() -> None:
     refused = ConnectFailed("connection refused", phase="tcp")
     refused.__cause__ = OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
     assert not is_exhausted(refused) and not is_exhausted(None)
-    health = Health(lambda record: None, lambda: (0, 0))
+    health = Health(lambda record: None, lambda: Gauges(0, 0))
     for each in (error, refused, None):
         health.failed(each)
     assert health.exhausted == 1

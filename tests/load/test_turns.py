@@ -30,7 +30,12 @@ def test_lives_are_striped_and_overdue_ones_dropped() -> None:
     clocks = [LifeClock(now, 10.0, worker, 2) for worker in range(2)]
     due = sorted(clock.take() for clock in clocks for _ in range(3))
     assert [round((moment - now) / 1e8) for moment in due] == [0, 1, 2, 3, 4, 5]
-    late = LifeClock(now - round((LATE_S + 2.0) * 1e9), 10.0)
+    dropped: list[int] = []
+    begin = now - round((LATE_S + 2.0) * 1e9)
+    late = LifeClock(begin, 10.0, on_dropped=dropped.append)
     first = late.take()
-    assert 20 <= late.dropped <= 25 and late.begun == 1
+    assert 20 <= len(dropped) <= 25 and dropped == [begin + k * 100_000_000 for k in range(len(dropped))]
     assert first >= now - LATE_S * 1e9
+    late.end(first + 350_000_000)
+    late.end(first + 950_000_000)
+    assert dropped[-3:] == [first + k * 100_000_000 for k in (1, 2, 3)], "due before the end, and nobody took them"
