@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from janusload.comparison import Aspect, Change, Compared, Comparison, Side
 from janusload.summary import (
     Failure,
     FailureKind,
@@ -162,7 +163,7 @@ def hostile() -> Summary:
         onset=plain.onset.model_copy(update={"request": texts, "axis": texts, "explanation": texts}),
         failure=Failure(kind=FailureKind.PLUGIN_STUCK, rule=texts, plugin=texts, evidence=f"javascript:{texts}"),
         requests={texts: RequestSummary(count=1, outcomes={texts: 1}, latency_ms=Quantiles(), errors={texts: 1})},
-        server=Server(version=texts),
+        server=Server(version=texts, known=[texts], cannot_see=[texts]),
         log={texts: 3},
         memory=Memory(source=texts, growth=MemoryGrowth.BOUNDED, firm_mb=1.0, firm_mb_max=1.0, state_words=texts),
         recordings=Recordings(
@@ -184,6 +185,18 @@ def hostile() -> Summary:
             }
         ),
     )
+
+
+def comparison() -> Comparison:
+    """A run whose names are hostile against one without an onset."""
+    texts = f"{HOSTILE} {HOSTILE_ATTRIBUTE} {HOSTILE_TERMINAL}"
+    sides = []
+    for label, made in ((texts, with_limits()), ("new", for_status(OnsetStatus.NO_ONSET))):
+        facts = {"onsets": [made.onset], "failures": [made.failure.kind], "steps": made.steps}
+        sides.append(Side(label=label, folders=[texts], headline=texts, **facts))
+    aspect = Aspect(name="onset", base=texts, new="b", change=Change.WORSE, why=texts)
+    new = Compared(side=sides[1], verdict=Change.WORSE, sentence="worse", aspects=[aspect], notes=[texts])
+    return Comparison(verdict=Change.WORSE, sentence=f"worse {texts}", base=sides[0], new=[new])
 
 
 def _onset(

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from janusload.comparison import Aspect, Change, Compared, Comparison, Side
 from janusload.report import comparison, html
-from janusload.summary import OnsetStatus, Summary
+from janusload.summary import Summary
 from tests.report import sample
 
 LOOKS = [
@@ -35,7 +34,7 @@ def seen(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple
     for name, made in SUMMARIES.items():
         summary: Summary = made()
         (folder / f"{name}.html").write_text(html.render(summary), encoding="utf-8")
-    (folder / "comparison.html").write_text(comparison.page(_comparison()), encoding="utf-8")
+    (folder / "comparison.html").write_text(comparison.page(sample.comparison()), encoding="utf-8")
     looks = [*LOOKS, *COMPARED]
     wanted = json.dumps([[str(folder / f"{name}.html"), width, scheme] for name, width, scheme in looks])
     done = subprocess.run(
@@ -47,17 +46,6 @@ def seen(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple
     )
     assert done.returncode == 0, done.stderr
     return dict(zip(looks, json.loads(done.stdout), strict=True))
-
-
-def _comparison() -> Comparison:
-    """Of a run with a hostile name and one without an onset."""
-    sides = []
-    for label, made in ((sample.HOSTILE, sample.with_limits()), ("new", sample.for_status(OnsetStatus.NO_ONSET))):
-        facts = {"onsets": [made.onset], "failures": [made.failure.kind], "steps": made.steps}
-        sides.append(Side(label=label, folders=[sample.HOSTILE], headline=sample.HOSTILE_ATTRIBUTE, **facts))
-    aspect = Aspect(name="onset", base="a", new="b", change=Change.WORSE, why=sample.HOSTILE)
-    new = Compared(side=sides[1], verdict=Change.WORSE, sentence="worse", aspects=[aspect], notes=[sample.HOSTILE])
-    return Comparison(verdict=Change.WORSE, sentence=f"worse {sample.HOSTILE}", base=sides[0], new=[new])
 
 
 @pytest.fixture(params=COMPARED, ids=lambda look: "-".join(map(str, look)))
