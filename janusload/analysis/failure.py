@@ -39,6 +39,8 @@ _TOLD_BY_PROCESS = (
     FailureKind.FDS,
     FailureKind.THREADS,
 )
+#: nothing to come back from, or nobody who could
+_WITHOUT_RECOVERY = (FailureKind.NONE, FailureKind.CRASHED, FailureKind.GENERATOR_LIMITED)
 _BEFORE_THE_END_NS = 30_000_000_000
 #: of a run, from which on a generator that is the limit is what it shows
 _LIMITED_SHARE = 0.25
@@ -112,7 +114,7 @@ def failure_of(seen: Evidence) -> Failure:
     )
     named = named_live(seen.marker, until_ns)
     recovered_s = None
-    if finding.kind not in (FailureKind.NONE, FailureKind.CRASHED) and not _anything_dead(ladder):
+    if finding.kind not in _WITHOUT_RECOVERY and not _anything_dead(ladder):
         recovered_s = _recovered_after_s(seen.marker, ladder, off_ns)
     return Failure(
         kind=finding.kind,
@@ -377,7 +379,7 @@ def _recovered_after_s(marker: pd.DataFrame, ladder: dict[Rung, RungHistory], of
 
 
 def _recovery_words(finding: _Finding, recovered_s: float | None, off_ns: int | None, watched: bool) -> str:
-    if finding.kind in (FailureKind.NONE, FailureKind.CRASHED):
+    if finding.kind in _WITHOUT_RECOVERY:
         return ""
     if finding.lasted_s is not None:
         return f"; over after {finding.lasted_s:.1f} s"

@@ -36,6 +36,7 @@ _PACKETS_PER_S = 50
 #: garbage collection in a minute moves no p99 of the step
 _SHARE_OF_READINGS = 0.1
 _LEAST_READINGS = 2
+_LEAST_SPAN_NS = 5_000_000_000
 #: how far a Poisson stream's count may stray from its mean, in standard deviations, before arrivals are missing
 _STRAY = 3.0
 
@@ -104,7 +105,10 @@ def _missing(window: Window, missing: list[Missing]) -> list[str]:
 def _health_limits(window: Window, around: Surroundings, timeout_s: float) -> list[str]:
     lag_ms = max(LEAST_LAG_MS, LAG_SHARE_OF_T * 1000 * timeout_s)
     health = around.health
-    inside = health[(health["t_ns"] > window.settled_ns) & (health["t_ns"] <= window.end_ns)]
+    # a bin of a ramp or a soak may be shorter than a reading: then those around it tell
+    short_ns = max(0.0, _LEAST_SPAN_NS - (window.end_ns - window.settled_ns)) / 2
+    begin_ns, end_ns = window.settled_ns - short_ns, window.end_ns + short_ns
+    inside = health[(health["t_ns"] > begin_ns) & (health["t_ns"] <= end_ns)]
     reasons = []
     for process, readings in inside.groupby("process", observed=True):
         for column, limit, words in (

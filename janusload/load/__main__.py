@@ -252,7 +252,9 @@ class _Run:
             Crowd(scenario, environment.runner, order, apart=self._fleet is not None),
             order=order,
             announce=self._announce,
-            progress=Progress(stage, lambda: self._health.latest, by_users=scenario.by_users),
+            progress=Progress(
+                stage, lambda: self._health.latest, by_users=scenario.by_users, timeout_s=scenario.timeout_s
+            ),
             stop=self._stop,
             give_up=give_up,
             lead_s=LEAD_S if self._fleet is None else FLEET_LEAD_S,

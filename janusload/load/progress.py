@@ -17,12 +17,14 @@ class Progress:
     """Where a run is.
 
     Attributes:
+        timeout_s: T.
         offered: load at the moment, on the axis of the scenario.
     """
 
     stage: Stage
     health: Callable[[], HealthRecord | None]
     by_users: bool = False
+    timeout_s: float = 0.0
     phase: str = "setup"
     step: int = -1
     steps: int = 0
@@ -56,7 +58,7 @@ class Progress:
             "failures": dict(self.stage.failures),
             "cpu_percent": health.cpu_percent if health else None,
             "lag_p99_ms": health.lag_p99_ms if health else None,
-            "late_limit_ms": max(LEAST_LATE_MS, 10.0 * self.stage.timeout_s),
+            "late_limit_ms": max(LEAST_LATE_MS, 10.0 * self.timeout_s),
             "schedule_lag_p99_ms": health.schedule_lag_p99_ms if health else None,
             "dropped": health.dropped if health else 0,
             "exhausted": health.exhausted if health else 0,

@@ -172,6 +172,35 @@ def test_nothing_failed(tmp_path: Path) -> None:
     assert failure.recovered_after_s is None and failure.first_seen_s is None
 
 
+def limited(begin_s: float, end_s: float | None) -> list[Record]:
+    """It was said that the generator was the limit, three seconds after that began, and that it no longer was."""
+    words = f"{FailureKind.GENERATOR_LIMITED}: 87 ms late"
+    said: list[Record] = [MarkerRecord(ns(begin_s + 3), MarkerKind.LIMITED, label=words, value=3.0)]
+    return said + ([] if end_s is None else [MarkerRecord(ns(end_s), MarkerKind.LIMITED_END, value=end_s - begin_s)])
+
+
+@pytest.mark.parametrize(
+    ("silent", "said", "kind"),
+    [
+        (None, (20.0, 50.0), FailureKind.GENERATOR_LIMITED),
+        (None, (20.0, None), FailureKind.GENERATOR_LIMITED),
+        (None, (20.0, 26.0), FailureKind.NONE),
+        ((22.0, 28.0), (20.0, 30.0), FailureKind.GENERATOR_LIMITED),
+        ((42.0, 48.0), (20.0, 30.0), FailureKind.OVERLOAD),
+    ],
+    ids=["for half of the run", "to the end", "for a moment", "while rungs were silent", "but not while rungs were"],
+)
+def test_what_the_generator_did_is_no_overload(
+    tmp_path: Path, silent: tuple[float, float] | None, said: tuple[float, float | None], kind: FailureKind
+) -> None:
+    dead = {Rung.WS_UPGRADE, Rung.WS_PING, Rung.PING, Rung.CREATE} if silent else set()
+    ladder = rungs(dead, between(*silent) if silent else from_then_on(999))
+    failure = failure_of(tmp_path, law=knee(9999), rungs=ladder, extra=limited(*said))
+    assert failure.kind is kind, failure.rule
+    if kind is FailureKind.GENERATOR_LIMITED:
+        assert "87 ms late" in failure.rule and failure.recovered_after_s is None
+
+
 def test_a_lost_answer_or_two_are_no_failure(tmp_path: Path) -> None:
     answers = rungs({Rung.CREATE, Rung.WS_PING}, lambda t_s: 30 <= t_s < 32 or t_s >= 68)
     assert failure_of(tmp_path, rungs=answers, law=knee(9999)).kind is FailureKind.NONE

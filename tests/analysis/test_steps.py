@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from janusload.records import (
     Source,
 )
 from janusload.run_folder import RunFolder
-from janusload.summary import Step
+from janusload.summary import OnsetStatus, Step
 from tests.analysis.simulated import Simulated, knee, ns
 
 QUIET = knee(9999)
@@ -152,6 +152,25 @@ def test_each_limit_of_health(tmp_path: Path, fields: dict[str, object], words: 
 def test_lag_limits_follow_t(tmp_path: Path) -> None:
     make = readings(lag_p99_ms=40.0)
     assert steps_of(tmp_path, extra=make(20), timeout_s=5.0)[2].counted  # 1 % of 5 s is 50 ms
+
+
+class Soak(Simulated):
+    """One load all the time, which the analysis cuts into bins of half a second."""
+
+    def records(self) -> Iterable[Record]:
+        edges = (MarkerKind.STEP_BEGIN, MarkerKind.STEP_END)
+        return (each for each in super().records() if not (isinstance(each, MarkerRecord) and each.kind in edges))
+
+
+@pytest.mark.parametrize(("late_ms", "valid"), [(90.0, False), (5.0, True)])
+def test_bins_shorter_than_a_reading_are_judged_by_those_around_them(
+    tmp_path: Path, late_ms: float, valid: bool
+) -> None:
+    late: list[Record] = [HealthRecord(ns(t), "load-2", 8.0, 1, 1, lag_p99_ms=late_ms) for t in np.arange(4.5, 12.0)]
+    soak = Soak(loads=[1200], step_s=12.0, law=QUIET, extra=late)
+    summary = summarize(soak.write(tmp_path / "run"))
+    assert summary.generator.valid is valid
+    assert (summary.onset.status is OnsetStatus.GENERATOR_LIMITED) is not valid
 
 
 def test_a_process_that_no_longer_reports(tmp_path: Path) -> None:
