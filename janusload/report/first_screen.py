@@ -30,7 +30,7 @@ class FirstScreen(NamedTuple):
     """What a reader with ten seconds sees.
 
     Attributes:
-        facts: which run it was: server, place, moment, length.
+        facts: which run it was: server, place, moment, length, and how it ended if not as it should.
         verdict: a sign and a word.
         reason: why the run proves nothing; empty unless it is inconclusive.
         limits: as set in the scenario; may be empty.
@@ -131,7 +131,8 @@ def _facts(summary: Summary) -> list[str]:
     run = summary.run
     version = summary.server.version if summary.server else None
     janus = f"Janus {version}" if version else "Janus"
-    return [f"{janus} on {run.where}", started(summary), wording.span(run.duration_s)]
+    broken = [] if run.end == "completed" else [run.end]
+    return [f"{janus} on {run.where}", started(summary), wording.span(run.duration_s), *broken]
 
 
 def _context(summary: Summary) -> list[str]:

@@ -54,7 +54,7 @@ def summary(**changes: Any) -> Summary:
             asks="At which create latency do requests begin timing out while 8 people talk?",
             started_utc="2026-11-22T11:40:07+00:00",
             duration_s=230.4,
-            end="complete",
+            end="completed",
             where="lab",
             command="janusload run scenarios/knee.toml --lab --out reports/out/demo",
             scenario=SCENARIO,

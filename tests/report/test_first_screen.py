@@ -13,6 +13,11 @@ def test_says_which_run_it_was() -> None:
     assert screen.facts == ["Janus 1.1.2 on lab", "2026-11-22 11:40 UTC", "3 min 50 s"]
 
 
+def test_a_run_that_broke_off_says_so() -> None:
+    run = sample.summary().run.model_copy(update={"end": "failed: the run was cut off"})
+    assert first_screen(sample.summary(run=run)).facts[-1] == "failed: the run was cut off"
+
+
 def test_moments_are_told_in_utc() -> None:
     run = sample.summary().run.model_copy(update={"started_utc": "2026-11-22T13:40:07+02:00"})
     assert "2026-11-22 11:40 UTC" in first_screen(sample.summary(run=run)).facts
