@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.verdicts import judged, watched
+from tests.benchmarks.verdicts import CAUSES, rows_of, watched
 
 pytestmark = pytest.mark.lab
 
 
 @pytest.mark.parametrize(("fault", "janus"), [("plugin-stall", "1.1.2"), ("freeze", "1.4.1")])
 def test_a_fault_is_called_by_its_name(tmp_path: Path, fault: str, janus: str) -> None:
-    row = judged(watched(fault, janus, tmp_path / "run", begin_s=3, lasts_s=7, load_s=14))
+    cause = CAUSES[fault]
+    (row,) = rows_of(fault, cause, janus, watched(fault, cause, janus, tmp_path / "run", times=1))
     assert row["right"], row
     assert row["report"] == row["verdict"], row
     assert row["detected_after_s"] is not None
