@@ -42,11 +42,14 @@ def test_the_request_under_test_comes_first() -> None:
     assert rows[0][-1].endswith("janus 490 ×2")
 
 
-def test_what_is_not_known_makes_no_row() -> None:
+def test_what_is_not_known_makes_no_row_but_sessions_left_behind() -> None:
     bare = sample.without_extras()
     assert tables.media(bare).rows == []
     assert tables.server(bare).rows == []
-    assert tables.generator(bare).rows == [["arrivals that no client could take", "0"]]
+    assert tables.generator(bare).rows == [
+        ["arrivals that no client could take", "0"],
+        ["sessions left behind", "not known: Janus was not asked"],
+    ]
     few = tables.media(sample.summary(media=Media(participants=3, mos=4.2, heard={"tone": 2}))).rows
     assert few == [["participants with audio at once", "3"], ["MOS (estimated)", "4.2"], ["heard: tone", "2"]]
 

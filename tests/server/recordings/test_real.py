@@ -171,7 +171,8 @@ def test_every_kind_of_recording_is_whole_to_the_packet_and_nobody_else_is_in_it
     owners = packets["file"].str.extract(r"^janusload-([a-z]+)-", expand=False)
     assert owners.value_counts().to_dict() == FILES
     assert {start: sum(packets["file"].str.startswith(start)) for start in BY_ROOMS} == BY_ROOMS
-    assert sum(recording["format"] == "wav") == 2  # one from the beginning, one by whoever asked first
+    # one from the beginning; two people ask for one, the second in vain if the first is still at it
+    assert sum(recording["format"] == "wav") in (2, 3)
     assert sum(recording["format"] == "nfo") == 1
     assert (found["matched"], found["told"]) == (len(packets), sum(FILES.values()))
     # each file beside what its sender knows: what left between a request and its answer may be in it or not
