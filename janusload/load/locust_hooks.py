@@ -18,6 +18,7 @@ from janusload.load.environment import end_lives_on_stop, equip
 from janusload.load.recorder import Recorder
 from janusload.load.rooms import made
 from janusload.load.stage import Stage, Target
+from janusload.load.webui import guard
 from janusload.media.engine import Engine
 from janusload.run_folder import RunFolder
 from janusload.scenario import RoomsTable
@@ -30,15 +31,22 @@ def add_arguments(parser: ArgumentParser, **_: Any) -> None:
     # Locust's own default is every interface, for anybody who can reach it
     parser.set_defaults(web_host="127.0.0.1")
     group = parser.add_argument_group("janusload")
-    group.add_argument("--janus-room", type=int, default=1234, help="AudioBridge room that users join")
-    group.add_argument("--janus-make-room", action="store_true", help="make the room, and destroy it afterwards")
-    group.add_argument("--janus-timeout", type=float, default=10.0, help="seconds before a request has timed out")
+    shown = [
+        group.add_argument("--janus-room", type=int, default=1234, help="AudioBridge room that users join"),
+        group.add_argument("--janus-make-room", action="store_true", help="make the room, and destroy it afterwards"),
+        group.add_argument("--janus-timeout", type=float, default=10.0, help="seconds before a request has timed out"),
+    ]
+    # where load may go and what is written is for who starts the process
     group.add_argument("--janus-allow-public", action="store_true", help="allow targets beyond private networks")
     group.add_argument("--janus-out", default="", help="folder for the records of this run (none if empty)")
+    for action in shown:
+        # what Locust's own parser does for arguments that are in no group
+        action.include_in_web_ui = True  # type: ignore[attr-defined]
 
 
 def prepare(environment: Environment, **_: Any) -> None:
     """Give the environment its stage when a test starts, and take it down when the test stops."""
+    guard(environment)
     if isinstance(environment.runner, MasterRunner):
         return  # users live on the workers
     stack = ExitStack()
@@ -101,5 +109,6 @@ def _give_up(environment: Environment, error: JanusloadError) -> None:
     # Locust's own log is what a person at its command line or web UI reads
     log.error("%s", error)
     environment.process_exit_code = 2 if isinstance(error, UsageError) else 1
-    # in the web UI the person can mend the address and try again
+    # in the web UI the person reads it under Exceptions, can mend the address and try again
+    environment.runner.log_exception("local", str(error), str(error))
     gevent.spawn(environment.runner.stop if environment.web_ui else environment.runner.quit)
