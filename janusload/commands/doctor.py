@@ -23,6 +23,8 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     doctor.add_argument("host", nargs="?", metavar="URL", help="the Janus to examine, as ws://HOST:PORT")
     doctor.add_argument("--scenario", type=Path, metavar="FILE", help="what is planned: does it fit?")
     doctor.add_argument("--admin", metavar="URL", help="its Admin API, as http://HOST:7088/admin")
+    doctor.add_argument("--ca", metavar="FILE", help="certificate authority to trust for wss:// and https://")
+    doctor.add_argument("--insecure", action="store_true", help="do not verify certificates")
     doctor.add_argument("--allow-public", action="store_true", help="allow targets beyond private networks")
     doctor.set_defaults(command=_doctor)
 
@@ -31,6 +33,7 @@ def _doctor(options: argparse.Namespace, console: Console) -> int:
     from janusload import scenario
     from janusload.doctor import Level, Plans, machine, plans_of
     from janusload.doctor.server import Patient
+    from janusload.janus import tls
 
     plans = plans_of(scenario.load(options.scenario)[0]) if options.scenario is not None else Plans()
     counts = dict.fromkeys(Level, 0)
@@ -42,6 +45,7 @@ def _doctor(options: argparse.Namespace, console: Console) -> int:
             admin_url=options.admin,
             admin_secret=os.environ.get("JANUS_ADMIN_SECRET") or None,
             allow_public=options.allow_public,
+            tls=tls.context(ca=options.ca, insecure=options.insecure),
         )
         findings.append(patient.examine(plans))
     for row in findings:
@@ -51,7 +55,12 @@ def _doctor(options: argparse.Namespace, console: Console) -> int:
             console.print(line, soft_wrap=True)
             if finding.todo:
                 console.print(Text(f"      -> {finding.todo}"), soft_wrap=True)
+    if options.host is None:
+        words = "No Janus was named: `janusload doctor ws://HOST:8188` examines one too; `janusload lab up` starts one."
+        console.print(words, highlight=False, soft_wrap=True)
+    warnings, failures = counts[Level.WARN], counts[Level.FAIL]
     console.print(
-        f"{counts[Level.OK]} ok, {counts[Level.WARN]} warnings, {counts[Level.FAIL]} failures", highlight=False
+        f"{counts[Level.OK]} ok, {warnings} warning{'s' * (warnings != 1)}, {failures} failure{'s' * (failures != 1)}",
+        highlight=False,
     )
     return exit_codes.ERROR if counts[Level.FAIL] else exit_codes.PASSED

@@ -40,6 +40,15 @@ class Plans(NamedTuple):
     plugins: frozenset[str] = frozenset()
 
     @property
+    def any(self) -> bool:
+        """Whether anything is planned at all."""
+        return self != Plans()
+
+    def needs(self, what: str) -> str:
+        """What a finding says of the plan, behind what there is; nothing where there is no plan."""
+        return f"; the plan needs about {what}" if self.any else ""
+
+    @property
     def files(self) -> int:
         """Open files: a socket per user and per connection of the stream, the ladder's, ours.
 

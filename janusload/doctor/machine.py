@@ -50,7 +50,7 @@ def _versions() -> Finding:
 
 def _cores(plans: Plans) -> Finding:
     there = len(os.sched_getaffinity(0))
-    words = f"{there} cores; the plan needs about {plans.cores:.1f}" if plans.cores else f"{there} cores"
+    words = f"{there} cores{plans.needs(f'{plans.cores:.1f}')}"
     if plans.cores > 0.8 * there:
         return Finding(
             Level.FAIL, "cores", words, "spread it over machines (--master, --worker), or ask for less at a time"
@@ -75,7 +75,7 @@ def _busy() -> Finding:
 
 def _open_files(plans: Plans) -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    words = f"{soft} open files allowed (at most {hard}); the plan needs about {plans.files}"
+    words = f"{soft} open files allowed (at most {hard}){plans.needs(str(plans.files))}"
     if plans.files > hard:
         return Finding(Level.FAIL, "open files", words, "raise the hard limit in /etc/security/limits.conf (nofile)")
     if plans.files > soft:
@@ -87,7 +87,7 @@ def _udp_ports(plans: Plans) -> Finding:
     low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
     there = high - low + 1
     needed = max(plans.peers, plans.users + plans.connections)
-    words = f"ports {low} to {high} are given out ({there}); the plan needs about {needed} at a time"
+    words = f"ports {low} to {high} are given out ({there}){plans.needs(f'{needed} at a time')}"
     if needed > 0.8 * there:
         return Finding(
             Level.FAIL, "ports", words, 'widen them: sysctl net.ipv4.ip_local_port_range="10000 65000", or add machines'
@@ -98,7 +98,7 @@ def _udp_ports(plans: Plans) -> Finding:
 def _memory(plans: Plans) -> Finding:
     there_mb = psutil.virtual_memory().available / 1e6
     needed_mb = 300 + _MB_PER_PEER * plans.peers + _MB_PER_USER * plans.users
-    words = f"{there_mb:,.0f} MB free; the plan needs about {needed_mb:,.0f} MB"
+    words = f"{there_mb:,.0f} MB free{plans.needs(f'{needed_mb:,.0f} MB')}"
     if needed_mb > there_mb:
         return Finding(Level.FAIL, "memory", words, "free some, ask for fewer users, or add machines")
     return Finding(Level.OK, "memory", words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,14 @@ CALL_S = 1.5
 
 _WITHIN_S = 5.0
 
+#: phase that a connection did not get beyond -> what to do
+_MEND = {
+    "dns": "check the name, or give an address",
+    "tcp": "is Janus up, does its WebSocket transport listen there (8188 as it comes), and is no firewall between?",
+    "tls": "name the authority that signed its certificate (--ca FILE), or trust anybody (--insecure)",
+    "ws_upgrade": "is that the WebSocket port of Janus (8188 as it comes), and not the HTTP one (8088)?",
+}
+
 
 class Patient:
     """A Janus to be examined.
@@ -25,6 +34,9 @@ class Patient:
     Args:
         api_secret, admin_secret: from the environment; they appear in no finding.
         admin_url: its Admin API over HTTP; None if that is not to be asked.
+        tls: for `wss://` and `https://`; by default the system's authorities, and the name is verified.
+
+    Raises UsageError for an address that is none.
     """
 
     def __init__(
@@ -35,11 +47,13 @@ class Patient:
         admin_url: str | None = None,
         admin_secret: str | None = None,
         allow_public: bool = False,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._url = url
-        self._api_secret = api_secret
+        self._connection = Connection(
+            url, timeout_s=_WITHIN_S, api_secret=api_secret, allow_public=allow_public, tls=tls
+        )
         self._admin = (
-            HttpAdmin(admin_url, admin_secret, timeout_s=_WITHIN_S, allow_public=allow_public)
+            HttpAdmin(admin_url, admin_secret, timeout_s=_WITHIN_S, allow_public=allow_public, tls=tls)
             if admin_url is not None
             else None
         )
@@ -48,13 +62,11 @@ class Patient:
     def examine(self, plans: Plans) -> Iterator[Finding]:
         """Every finding about it, as soon as it is known; nothing beyond the connection where that fails."""
         began = time.monotonic()
-        connection = Connection(
-            self._url, timeout_s=_WITHIN_S, api_secret=self._api_secret, allow_public=self._allow_public
-        )
+        connection = self._connection
         try:
             connection.open()
         except ConnectFailed as error:
-            yield Finding(Level.FAIL, "connection", str(error), f"it got as far as {error.phase}: mend that first")
+            yield Finding(Level.FAIL, "connection", str(error), _MEND.get(error.phase, "mend that first"))
             return
         with connection:
             yield Finding(Level.OK, "connection", f"a WebSocket after {(time.monotonic() - began) * 1e3:.1f} ms")

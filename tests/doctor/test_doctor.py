@@ -46,7 +46,16 @@ def test_a_server_that_does_not_answer() -> None:
         port = server.getsockname()[1]
     found = list(Patient(f"ws://127.0.0.1:{port}").examine(Plans()))
     assert [(each.level, each.what) for each in found] == [(Level.FAIL, "connection")]
-    assert "tcp" in found[0].todo
+    assert "is Janus up" in found[0].todo
+
+
+def test_a_new_user_with_nothing_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["doctor"]) in (0, 1)
+    said = capsys.readouterr().out
+    assert "the plan needs" not in said and "`janusload lab up` starts one" in said
+    assert cli.main(["doctor", "127.0.0.1:8188"]) == 2
+    refused = capsys.readouterr()
+    assert "ws://HOST:PORT" in refused.err and not refused.out, "before anything was examined"
 
 
 def test_a_server_that_is_stuck_or_refuses_us_or_lacks_a_plugin() -> None:
