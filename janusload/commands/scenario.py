@@ -51,6 +51,7 @@ def _check(options: argparse.Namespace, console: Console) -> int:
 
 def _explain(options: argparse.Namespace, console: Console) -> int:
     from janusload import scenario
+    from janusload.scenario import shapes
     from janusload.scenario.explain import explain, picture
 
     plan, _ = scenario.load(options.scenario, options.set)
@@ -58,6 +59,7 @@ def _explain(options: argparse.Namespace, console: Console) -> int:
         console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
     console.print()
     width = max(20, min(100, console.width - _MARGIN))
-    for line in [f"load over time ({plan.axis}):", *picture(plan, width)]:
+    known = ", as far as it grows while no step is bad" if isinstance(plan.shape, shapes.Search) else ""
+    for line in [f"load over time ({plan.axis}{known}):", *picture(plan, width)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return exit_codes.PASSED
