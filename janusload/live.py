@@ -8,12 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from janusload.generator_watch import troubles
+from janusload.wording import span
 
 _PHASES = {
     "setup": "getting ready",
-    "joining": "people join",
-    "steady": "people talk",
-    "steps": "load climbs",
+    "joining": "people come",
+    "steady": "load is on",
+    "steps": "load is on",
     "recovery": "load is off: does the server come back?",
     "leaving": "people leave",
     "end": "ended",
@@ -39,20 +40,19 @@ def panel(name: str, progress: dict[str, Any]) -> Table:
 def _parts(progress: dict[str, Any]) -> list[tuple[str, str]]:
     phase = progress["phase"]
     now = _PHASES.get(phase, phase)
-    if phase == "steps" and progress["step"] >= 0:
-        now = (
-            f"step {progress['step'] + 1} of {progress['steps']}: {progress['offered_per_s']:g}"
-            f" {'users' if progress.get('by_users') else 'creates/s'},"
-            f" {progress['left_s']:.0f} s left"
-        )
-    people = f"{progress['participants']} of {progress['users']} with audio" if progress["users"] else ""
+    if phase == "steps":
+        now = _load(progress)
+    people = f"{progress['users']}" if progress["users"] else ""
+    if people and progress["with_audio"]:
+        people = f"{progress['participants']} of {people} with audio"
     if progress["failures"]:
-        people += f", {sum(progress['failures'].values())} failed lives"
+        people += f", {sum(progress['failures'].values())} lives ended by an error"
     latency = ""
+    verb = progress["request"].partition(".")[2]
     if progress["attempts"]:
         latency = (
-            f"p50 {_ms(progress['p50_ms'])}, p95 {_ms(progress['p95_ms'])}, "
-            f"{progress['timeouts']} of {progress['attempts']} timed out"
+            f"p50 {_ms(progress['p50_ms'], progress)}, p95 {_ms(progress['p95_ms'], progress)}, "
+            f"{progress['timeouts']:,} of {progress['attempts']:,} timed out"
         )
     back = ""
     if progress["recovered_after_s"] is not None:
@@ -60,18 +60,33 @@ def _parts(progress: dict[str, Any]) -> list[tuple[str, str]]:
     elif phase == "recovery":
         back = f"not yet ({progress['left_s']:.0f} s left)"
     silent = [rung for rung, ok in progress["rungs"].items() if not ok]
-    answers = f"no answer: {', '.join(silent)}" if silent else ("all rungs answer" if progress["rungs"] else "")
+    answers = f"no answer: {', '.join(silent)}" if silent else ("answers all probes" if progress["rungs"] else "")
     answers = progress.get("stall") or answers
-    cpu = progress["cpu_percent"]
-    generator = "" if cpu is None else f"load process {cpu:.0f} % of a core{_troubles(progress)}"
     return [
         ("now", now),
         ("people", people),
-        ("create", latency),
+        (verb, latency),
         ("server", answers),
         ("recovered", back),
-        ("generator", generator),
+        ("generator", _generator(progress)),
     ]
+
+
+def _load(progress: dict[str, Any]) -> str:
+    """How much is asked, and for how long yet."""
+    step, steps = progress["step"], progress["steps"]
+    which = "" if step < 0 else f"step {step + 1} of {steps}: " if steps else f"step {step + 1}: "
+    return f"{which}{progress['offered_per_s']:.4g} {progress['unit']}, {span(progress['left_s'])} left"
+
+
+def _generator(progress: dict[str, Any]) -> str:
+    cpu = progress["cpu_percent"]
+    if cpu is None:
+        return ""
+    processes = progress["processes"]
+    which = "load process" if processes < 2 else f"busiest of {processes} load processes"
+    missing = [f"; missing: {', '.join(progress['missing'])}"] if progress["missing"] else []
+    return "".join([f"{which} {cpu:.0f} % of a core", *missing, _troubles(progress)])
 
 
 def _troubles(progress: dict[str, Any]) -> str:
@@ -82,7 +97,7 @@ def _troubles(progress: dict[str, Any]) -> str:
     return f": NOT KEEPING UP ({', '.join(found)})" if found else ""
 
 
-def _ms(value: float | None) -> str:
+def _ms(value: float | None, progress: dict[str, Any]) -> str:
     if value is None:
-        return ">= T"
+        return f"≥ {progress['timeout_s']:g} s"
     return f"{value:.1f} ms" if value < 100 else f"{value / 1000:.2f} s"

@@ -21,6 +21,9 @@ from janusload.watching import Watcher
 #: how long the load process may take to end orderly once it was asked to; then it is killed
 END_WITHIN_S = 30.0
 
+#: not for the load process; the API secret is given to it where there is one
+_SECRETS = ("JANUS_API_SECRET", "JANUS_ADMIN_SECRET", "JANUSLOAD_AGENT_TOKEN")
+
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -42,9 +45,7 @@ class LoadProcess:
         self._folder = folder
         self._asked_to_end: float | None = None
         self._failure: str | None = None
-        environment = {
-            key: value for key, value in os.environ.items() if key not in ("JANUS_API_SECRET", "JANUSLOAD_AGENT_TOKEN")
-        }
+        environment = {key: value for key, value in os.environ.items() if key not in _SECRETS}
         if api_secret is not None:
             environment["JANUS_API_SECRET"] = api_secret
         self._reading, writing = os.pipe()

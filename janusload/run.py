@@ -17,8 +17,11 @@ import psutil
 
 from janusload import analysis, report, scenario
 from janusload.errors import JanusloadError, SurroundingsError, UsageError
+from janusload.janus import tls
+from janusload.janus.admin_http import HttpAdmin
 from janusload.lab import Lab, LabOptions
 from janusload.lab.faults.plan import Timetable
+from janusload.leaks import SessionCount
 from janusload.load_process import LoadProcess, Tell
 from janusload.records import MarkerKind, MarkerRecord
 from janusload.run_facts import utc_now, write_first_meta
@@ -29,9 +32,6 @@ from janusload.scenario import Scenario
 from janusload.server.recordings import uncache
 from janusload.server.recordings.storage import account
 from janusload.summary import Summary
-
-#: how long Janus may take to forget sessions that were destroyed just before the count
-SESSIONS_SETTLE_S = 5.0
 
 #: how often it is looked whether a run has begun, from which on its faults are counted
 _NOT_BEGUN_S = 0.1
@@ -49,11 +49,19 @@ class RunFailed(SurroundingsError):
         self.folder = folder
 
 
-def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callable[[str], None]) -> Summary:
+def run(
+    options: RunOptions,
+    *,
+    api_secret: str | None,
+    admin_secret: str | None = None,
+    tell: Tell,
+    say: Callable[[str], None],
+) -> Summary:
     """Carry a run through; returns what it came to. The run folder then holds the report.
 
     Args:
         api_secret: handed to the load process through its environment; never written anywhere.
+        admin_secret: for `options.admin`; never written anywhere.
         tell: takes progress, about once a second.
         say: takes sentences for the person who waits.
 
@@ -64,8 +72,6 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
     """
     began_s = time.time()
     plan, text = scenario.load(options.scenario, options.changes)
-    if options.processes + options.workers and any(limit.abort for limit in plan.limits):
-        raise UsageError("limits with `abort` are judged by one process: they do not go with --processes or --master")
     if options.url is not None and "@" in options.url:
         raise UsageError("put no user or password into the address: it would show in the process list and the report")
     folder = RunFolder.create(options.out, replace=options.replace)
@@ -79,6 +85,9 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
             write_first_meta(folder, options, plan, text, lab)
             if options.uncache_bytes is not None and lab is not None:
                 stack.enter_context(uncache.beside(lab.recordings, options.uncache_bytes))
+            count = _session_count(options, lab, admin_secret)
+            if count is not None:
+                count.begin()
             writer = folder.writer("watch")
             stack.callback(_close_quietly, writer)
             load = LoadProcess(folder, lab.api_secret if lab is not None else api_secret)
@@ -103,7 +112,7 @@ def run(options: RunOptions, *, api_secret: str | None, tell: Tell, say: Callabl
             watcher.close()
             if faults is not None:
                 faults.close()
-            facts = {"leaks": _leaks(lab, load, folder)}
+            facts = {"leaks": _leaks(count, load, folder)}
             # Janus has closed them: the rooms are gone
             for record in (
                 account(recordings, since_s=since_s)
@@ -168,18 +177,25 @@ def _removed_if_nothing_began(folder: RunFolder) -> Iterator[list[bool]]:
             folder.remove()
 
 
-def _leaks(lab: Lab | None, load: LoadProcess, folder: RunFolder) -> dict[str, int]:
+def _session_count(options: RunOptions, lab: Lab | None, admin_secret: str | None) -> SessionCount | None:
+    """What asks Janus for its sessions; None where nobody named its Admin API."""
+    if lab is not None:
+        return SessionCount(HttpAdmin(lab.admin_url, lab.admin_secret, timeout_s=3.0), alone=True)
+    if options.admin is None:
+        return None
+    context = tls.context(ca=options.ca, insecure=options.insecure) if options.admin.startswith("https:") else None
+    return SessionCount(
+        HttpAdmin(options.admin, admin_secret, allow_public=options.allow_public, tls=context), alone=False
+    )
+
+
+def _leaks(count: SessionCount | None, load: LoadProcess, folder: RunFolder) -> dict[str, int]:
     """What is left behind, asked of Janus itself and of the process table."""
     meta = folder.read_meta()
     found = {"processes": sum(psutil.pid_exists(pid) for pid in [load.pid, *meta.get("media_pids", [])])}
-    if lab is not None and lab.alive():
-        deadline = time.monotonic() + SESSIONS_SETTLE_S
-        sessions = lab.sessions()
-        while sessions and time.monotonic() < deadline:
-            time.sleep(0.2)
-            sessions = lab.sessions()
-        if sessions is not None:
-            found["sessions"] = sessions
+    sessions = None if count is None else count.end(meta.get("sessions"))
+    if sessions is not None:
+        found["sessions"] = sessions
     return found
 
 

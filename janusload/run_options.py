@@ -26,6 +26,7 @@ class RunOptions:
         command: as it was typed, for the report.
         janus_process: the server's process, where it runs on this machine and is not the lab's: see `server/find`.
         janus_log: its log: a file or named pipe, or `journal:UNIT`.
+        admin: address of the server's Admin API, asked for sessions that were left behind; None: not to be asked.
         agent: address of the `janusload agent` beside the server.
         backtrace: whether evidence of a stall may hold backtraces, for which the server is stopped for a moment.
     """
@@ -51,5 +52,6 @@ class RunOptions:
     command: str = ""
     janus_process: str | None = None
     janus_log: str | None = None
+    admin: str | None = None
     agent: str | None = None
     backtrace: bool = True

@@ -35,7 +35,8 @@ def watcher_of(
         recordings: their folder, where it is on this machine; `since_s`: what was last written before is left alone.
     """
     watch: Watch | None = None
-    secrets = [each for each in (secret, lab.admin_secret if lab is not None else None) if each]
+    admin_secret = lab.admin_secret if lab is not None else os.environ.get("JANUS_ADMIN_SECRET")
+    secrets = [each for each in (secret, admin_secret) if each]
     if lab is not None:
         watch = LocalWatch(lambda: lab.pid, LogWatch(FileSource(lab.log_path, from_start=True)), lab.recordings)
     elif options.agent is not None:

@@ -59,6 +59,12 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         help="the process of the Janus of --host, if it runs on this machine: pid, unit, container id or name",
     )
     run.add_argument("--janus-log", metavar="FILE", help="its log, if it is on this machine: a file, or journal:UNIT")
+    run.add_argument(
+        "--admin",
+        metavar="URL",
+        help="the Admin API of the Janus of --host, as http://HOST:7088/admin: which sessions were left behind? "
+        "(its secret: JANUS_ADMIN_SECRET)",
+    )
     run.add_argument("--agent", metavar="URL", help="the `janusload agent` that runs beside the Janus of --host")
     run.add_argument(
         "--no-backtrace",
@@ -139,12 +145,15 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     plan, _ = scenario.load(options.scenario, options.set)
     if options.host is None and not options.lab and plan.server is not None:
         options.host = plan.server.url
+        options.admin = options.admin or plan.server.admin
     if options.host is None and not options.lab and plan.lab is None:
         raise UsageError(f"{options.scenario} names no [lab]: say --host URL, or --lab for a private Janus")
     if options.recordings is not None and not options.recordings.is_dir():
         raise UsageError(f"--recordings {options.recordings}: there is no such folder")
-    if options.host is None and (options.janus_process or options.janus_log or options.agent):
-        raise UsageError("--janus-process, --janus-log and --agent go with --host: the lab's Janus is watched anyway")
+    if options.host is None and (options.janus_process or options.janus_log or options.agent or options.admin):
+        raise UsageError(
+            "--janus-process, --janus-log, --agent and --admin go with --host: the lab's Janus is watched anyway"
+        )
     if options.agent and (options.janus_process or options.janus_log):
         raise UsageError("--agent sees the process and the log: leave out --janus-process and --janus-log")
     if options.agent and not os.environ.get("JANUSLOAD_AGENT_TOKEN"):
@@ -181,12 +190,19 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         command=shlex.join(["janusload", *sys.argv[1:]]),
         janus_process=options.janus_process,
         janus_log=options.janus_log,
+        admin=options.admin,
         agent=options.agent,
         backtrace=not options.no_backtrace,
     )
     view = _View(console, plan.name)
     with view:
-        summary = run.run(wanted, api_secret=os.environ.get("JANUS_API_SECRET"), tell=view.tell, say=view.say)
+        summary = run.run(
+            wanted,
+            api_secret=os.environ.get("JANUS_API_SECRET"),
+            admin_secret=os.environ.get("JANUS_ADMIN_SECRET") or None,
+            tell=view.tell,
+            say=view.say,
+        )
     return show(summary, wanted.out.absolute(), console)
 
 

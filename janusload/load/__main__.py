@@ -45,14 +45,14 @@ from janusload.load.crowd import Crowd
 from janusload.load.environment import make_environment, quiet_locust
 from janusload.load.fleet import Fleet
 from janusload.load.health import Gauges, Health
-from janusload.load.limit_watch import LimitWatch
+from janusload.load.limit_watch import watch_of
 from janusload.load.player import Order, Player
 from janusload.load.probes import PEER
 from janusload.load.progress import Progress
 from janusload.load.rooms import rooms
 from janusload.load.stage import Announce, Stage, Target
 from janusload.media.engine import Engine
-from janusload.records import MediaRecord, PeerEventRecord, ProbeRecord, Record, Source
+from janusload.records import HealthRecord, MediaRecord, PeerEventRecord, ProbeRecord, Record
 from janusload.run_folder import RunFolder
 from janusload.scenario import Scenario
 
@@ -112,6 +112,8 @@ def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> 
         return _Run(scenario, folder, stage, announce, stop, crew, meta).carry_through()
     finally:
         engine.stop()
+        # before the recorder is closed: its disk may be full
+        folder.write_meta(sessions=recorder.sessions.facts())
         recorder.close()
         if target.wire_log is not None:
             target.wire_log.close()
@@ -190,11 +192,16 @@ class _Run:
         users = self._stage.participants
         return self._arrivals.gauges(users) if self._arrivals is not None else Gauges(0, users)
 
+    def _healths(self) -> list[HealthRecord]:
+        """The latest of each process that sends load or asks the server, those that are missing left out."""
+        own = [self._health.latest] if self._health.latest is not None else []
+        return own + (self._fleet.healths() if self._fleet is not None else [])
+
     def _gather(self, environment: Environment) -> Fleet:
         """The master of a fleet, with every worker there and its clock measured."""
         host, _, port = (self._crew.bind or "127.0.0.1:0").rpartition(":")
         runner = environment.create_master_runner(host, int(port))
-        fleet = Fleet(runner, self._crew.workers, self._folder.records)
+        fleet = Fleet(runner, self._crew.workers, self._folder.records, watch_of(self._scenario))
         fleet.start_local(self._crew.local, runner.server.port, self._stage.target.api_secret)
         try:
             fleet.wait_for_workers(self._stop)
@@ -230,9 +237,7 @@ class _Run:
             self._arrivals = make_arrivals(scenario.stream, stage, self._health)
         player = Player(stage, self._arrivals, on_dropped=self._health.count_dropped)
         stack.callback(player.close)
-        watch = LimitWatch(
-            scenario.limits, stage.recorder.request, Source.ARRIVALS if scenario.stream is not None else Source.USERS
-        )
+        watch = watch_of(scenario)
         if not watch.idle:
             stage.recorder.listen(watch.take)
         return player.obey, watch.crossed
@@ -253,7 +258,12 @@ class _Run:
             order=order,
             announce=self._announce,
             progress=Progress(
-                stage, lambda: self._health.latest, by_users=scenario.by_users, timeout_s=scenario.timeout_s
+                stage,
+                self._healths,
+                lambda: self._fleet.missing if self._fleet is not None else (),
+                unit=scenario.unit,
+                with_audio=any(group.has_audio for group in scenario.users),
+                timeout_s=scenario.timeout_s,
             ),
             stop=self._stop,
             give_up=give_up,

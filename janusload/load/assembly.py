@@ -54,6 +54,7 @@ def make_ladder(
         needs_audiobridge=needs_audiobridge,
         echo=EchoPeer(stage.engine) if with_echo else None,
         notice=notice,
+        every_s=scenario.probes.every,
     )
 
 

@@ -167,7 +167,7 @@ class Conductor:
 
     def _load(self) -> None:
         course = Course(self.scenario)
-        self.progress.steps = course.planned if course.counts_steps else 0
+        self.progress.steps = course.planned if course.counts_steps and not course.searches else 0
         self._order({"order": "open"})
         self._phase("steps" if self.scenario.shape is not None else "steady")
         self._loading_since_ns = time.monotonic_ns()

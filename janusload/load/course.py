@@ -39,6 +39,11 @@ class Course:
         return len(self._legs)
 
     @property
+    def searches(self) -> bool:
+        """Whether each load follows from the answers to the ones before."""
+        return self._search is not None
+
+    @property
     def settles(self) -> bool:
         """Whether the server is to come back before the next leg."""
         return self._search is not None and self._search.bad is not None

@@ -23,9 +23,10 @@ import gevent.event
 
 from janusload.errors import SurroundingsError
 from janusload.load.clocks import ClockTrack
+from janusload.load.limit_watch import LimitWatch
 from janusload.load.player import Order
 from janusload.load.stage import Stage
-from janusload.records import MarkerKind
+from janusload.records import HealthRecord, MarkerKind
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +80,15 @@ class Fleet:
     Args:
         runner: Locust's MasterRunner.
         wanted: how many workers there are to be.
-        folder: the run folder's `records`.
+        records: the run folder's `records`.
+        watch: over the limits that end the run; told of what the workers report.
     """
 
-    def __init__(self, runner: Any, wanted: int, records: Path) -> None:
+    def __init__(self, runner: Any, wanted: int, records: Path, watch: LimitWatch) -> None:
         self._runner = runner
         self._wanted = wanted
         self._records = records
+        self._watch_limits = watch
         self._processes: list[subprocess.Popen[bytes]] = []
         self._by_node: dict[str, Worker] = {}
         self._stage: Stage | None = None
@@ -117,6 +120,16 @@ class Fleet:
     def pids(self) -> list[int]:
         """Processes of this machine that belong to the run."""
         return [process.pid for process in self._processes] + self.media_pids
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the workers that are lost, or say nothing."""
+        return [worker.name for worker in self.workers if worker.gone or worker.silent_ns is not None]
+
+    def healths(self) -> list[HealthRecord]:
+        """What those that are there last said of themselves."""
+        there = [worker for worker in self.alive if worker.silent_ns is None]
+        return [HealthRecord(**worker.state["health"]) for worker in there if worker.state.get("health")]
 
     # -- coming -----------------------------------------------------------------------------------------------------
 
@@ -190,7 +203,7 @@ class Fleet:
         """Why the load cannot go on, empty if it can."""
         if self.failure:
             return f"failed: {self.failure}"
-        return "" if self.alive else "failed: no worker is left"
+        return self._watch_limits.crossed() if self.alive else "failed: no worker is left"
 
     def finish(self) -> None:
         """Have the workers hand over what they have and end; waits at most `DONE_WITHIN_S`."""
@@ -203,6 +216,8 @@ class Fleet:
             if not worker.done:
                 where = "lost" if worker.beside else f"in a folder of its own on {worker.host}"
                 self._gap(worker, f"did not hand over its last records in time: they are {where}")
+        if self._stage is not None and not all(worker.done for worker in self.workers):
+            self._stage.recorder.sessions.complete = False
         if self._watcher is not None:
             self._watcher.kill()
         for process in self._processes:
@@ -246,6 +261,7 @@ class Fleet:
         worker.state = msg.data
         stage = self._stage
         stage.recorder.window.extend(msg.data["window"])
+        self._watch_limits.take_rows((number, latency, outcome) for number, latency, outcome in msg.data["limits"])
         states = [each.state for each in self.workers if each.state]
         stage.participants = sum(each.state["participants"] for each in self.alive if each.state)
         for name in msg.data["new"]:
@@ -285,8 +301,10 @@ class Fleet:
 
     def _done(self, msg: Any, **_: Any) -> None:
         worker = self._hear(msg)
-        if worker is not None:
+        if worker is not None and not worker.done:
             worker.done = True
+            if self._stage is not None and "sessions" in msg.data:
+                self._stage.recorder.sessions.add(msg.data["sessions"])
 
     def _hear(self, msg: Any) -> Worker | None:
         worker = self._by_node.get(msg.node_id)

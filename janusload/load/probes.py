@@ -1,4 +1,4 @@
-"""The stall ladder: the same few questions once a second, from the outside in, whatever the load does.
+"""The stall ladder: the same few questions once a second (or as a scenario says), from the outside in, under any load.
 
 Which rungs answer says what is stuck. Each rung has its own greenlet, deadline and record, so that a stuck one does not
 keep the others from being asked. Probing must not make things worse:
@@ -80,7 +80,7 @@ class Echo(Protocol):
 
 
 class Ladder:
-    """Asks every rung once a second and writes a ProbeRecord for each.
+    """Asks every rung again and again, and writes a ProbeRecord for each question.
 
     Args:
         connect: makes a (closed) connection that nobody else uses.
@@ -89,6 +89,7 @@ class Ladder:
         audiobridge: whether the AudioBridge is among what must answer.
         echo: the media rung; None to do without. Where it cannot be set up, the others are asked all the same.
         notice: told at once when a rung is overdue and when it answers again; must not block.
+        every_s: from one question of a rung to the next.
         needs_audiobridge: whether not being able to attach is an error; else that rung is left out.
     """
 
@@ -101,9 +102,11 @@ class Ladder:
         audiobridge: bool,
         echo: Echo | None = None,
         notice: Callable[[Notice], None] = lambda notice: None,
+        every_s: float = EVERY_S,
         needs_audiobridge: bool = True,
     ) -> None:
         self._connect = connect
+        self._every_s = every_s
         self._write = write
         self._deadline_s = deadline_s
         self._audiobridge = audiobridge
@@ -169,7 +172,7 @@ class Ladder:
                 del asked[Rung.WS_UPGRADE]  # it has answered; see `_upgrade`
             for rung, ask in asked.items():
                 self._spawn(self._ask, rung, ask, due_ns)
-            due_ns += round(EVERY_S * 1e9)
+            due_ns += round(self._every_s * 1e9)
             gevent.sleep(max(0.0, (due_ns - time.monotonic_ns()) / 1e9))
 
     def _ask(self, rung: Rung, ask: Callable[[int], None], due_ns: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from janusload.generator_watch import LEAST_LATE_MS
@@ -17,13 +17,22 @@ class Progress:
     """Where a run is.
 
     Attributes:
+        health: the latest of each process of the generator.
+        missing: names of those that are lost or say nothing.
+        with_audio: whether users are to have any.
+        unit: of the load, as in `creates/s`.
+        request: the request under test.
         timeout_s: T.
+        step: the load step in force, from 0; -1 where the shape has none.
+        steps: how many there will be; 0 where that is not known beforehand.
         offered: load at the moment, on the axis of the scenario.
     """
 
     stage: Stage
-    health: Callable[[], HealthRecord | None]
-    by_users: bool = False
+    health: Callable[[], Sequence[HealthRecord]]
+    missing: Callable[[], Sequence[str]] = lambda: ()
+    unit: str = "creates/s"
+    with_audio: bool = True
     timeout_s: float = 0.0
     phase: str = "setup"
     step: int = -1
@@ -38,14 +47,17 @@ class Progress:
         recorder: Recorder = self.stage.recorder
         window = list(recorder.window)
         answered = sorted(value for value in window if value is not None)
-        health = self.health()
+        healths = self.health()
         return {
             "type": "progress",
             "phase": self.phase,
             "step": self.step,
             "steps": self.steps,
             "offered_per_s": self.offered,
-            "by_users": self.by_users,
+            "unit": self.unit,
+            "request": recorder.request,
+            "timeout_s": self.timeout_s,
+            "with_audio": self.with_audio,
             "left_s": self.left_s,
             "participants": self.stage.participants,
             "users": users,
@@ -56,13 +68,20 @@ class Progress:
             "recovered_after_s": self.recovered_after_s,
             "rungs": dict(self.rungs),
             "failures": dict(self.stage.failures),
-            "cpu_percent": health.cpu_percent if health else None,
-            "lag_p99_ms": health.lag_p99_ms if health else None,
+            "processes": len(healths),
+            "missing": list(self.missing()),
+            # of the one that does worst
+            "cpu_percent": _most(health.cpu_percent for health in healths),
+            "lag_p99_ms": _most(health.lag_p99_ms for health in healths),
             "late_limit_ms": max(LEAST_LATE_MS, 10.0 * self.timeout_s),
-            "schedule_lag_p99_ms": health.schedule_lag_p99_ms if health else None,
-            "dropped": health.dropped if health else 0,
-            "exhausted": health.exhausted if health else 0,
+            "schedule_lag_p99_ms": _most(health.schedule_lag_p99_ms for health in healths),
+            "dropped": sum(health.dropped for health in healths),
+            "exhausted": sum(health.exhausted for health in healths),
         }
+
+
+def _most(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def live_quantile(answered: list[float], total: int, q: float) -> float | None:

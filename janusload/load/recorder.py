@@ -10,6 +10,7 @@ import gevent
 
 from janusload.errors import CoreError, JanusloadError, PluginError
 from janusload.janus.protocol import Transaction
+from janusload.load.sessions import SessionBook
 from janusload.records import LIFE, LateRecord, MarkerKind, MarkerRecord, Outcome, Record, RequestRecord, Source
 from janusload.run_folder import RecordWriter
 
@@ -33,6 +34,7 @@ class Recorder:
         on_failure: called with the error of every attempt that ended without an answer. Must not block.
         outcomes: of the stream under test, per step.
         window: (latency in ms, or None for a timeout) of its latest attempts.
+        sessions: which of ours the server should still have.
     """
 
     def __init__(self, writer: RecordWriter | None, *, request: str = "janus.create") -> None:
@@ -41,6 +43,7 @@ class Recorder:
         self.outcomes: dict[int, Counter[str]] = {}
         self.window: deque[float | None] = deque(maxlen=WINDOW)
         self.failure: JanusloadError | None = None
+        self.sessions = SessionBook()
         self._writer = writer
         self._dropped_lives = 0
         self._step_starts: list[tuple[int, int]] = []
@@ -89,6 +92,7 @@ class Recorder:
         """
 
         def observe(transaction: Transaction, late: bool) -> None:
+            self.sessions.take(transaction, late)
             if late:
                 assert transaction.sent_ns is not None and transaction.answered_ns is not None
                 self.write(

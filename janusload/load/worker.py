@@ -34,6 +34,7 @@ from janusload.load.assembly import hear_share, make_arrivals, make_recorder, me
 from janusload.load.environment import LEAVE_WITHIN_S, end_lives_on_stop, equip, quiet_locust, user_class
 from janusload.load.fleet import boot_id
 from janusload.load.health import Gauges, Health
+from janusload.load.limit_watch import Row, watch_of
 from janusload.load.player import Player
 from janusload.load.rooms import rooms_of
 from janusload.load.shipping import Shipper
@@ -90,6 +91,8 @@ class WorkerProcess:
         self._shipper: Shipper | None = None
         self._own_folder: Path | None = None
         self._told: set[str] = set()
+        #: of the attempts that ended since the last report, what the limits that end a run must know
+        self._rows: list[Row] = []
         self._reporter: gevent.Greenlet | None = None
         for kind, hears, concurrent in (
             ("janusload.task", self._task, True),
@@ -173,6 +176,9 @@ class WorkerProcess:
         recorder.start()
         if has_audio:
             engine.start()
+        watch = watch_of(scenario)
+        if not watch.idle:
+            recorder.listen(lambda record: self._rows.extend(watch.rows_of(record)))
         self._health = Health(recorder.write, lambda: self._gauges(stage), process=name)
         recorder.on_failure = self._health.failed
         self._arrivals = None
@@ -232,6 +238,8 @@ class WorkerProcess:
         recorder = stage.recorder
         window = list(recorder.window)
         recorder.window.clear()
+        rows, self._rows = self._rows, []
+        health = self._health.latest if self._health is not None else None
         new = stage.arrivals_since(self._told)
         self._say(
             "janusload.state",
@@ -240,6 +248,8 @@ class WorkerProcess:
                 "new": new,
                 "outcomes": {str(step): {str(k): n for k, n in c.items()} for step, c in recorder.outcomes.items()},
                 "window": window,
+                "limits": rows,
+                "health": health._asdict() if health is not None else None,
                 "failures": dict(stage.failures),
                 "failure": str(recorder.failure or ""),
             },
@@ -273,7 +283,7 @@ class WorkerProcess:
                 self._own_folder = None
             elif not self._end:
                 self._end = "the master did not take all records"
-        self._say("janusload.done", {})
+        self._say("janusload.done", {"sessions": stage.recorder.sessions.facts()})
         gevent.sleep(0.3)  # the message is on its way
 
 

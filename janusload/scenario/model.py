@@ -274,7 +274,7 @@ class Probes(_Table):
         deadline: what each rung is given; absent: T, or 5 s without a stream.
     """
 
-    every: Duration = 1.0
+    every: Annotated[Duration, Field(ge=0.1)] = 1.0
     deadline: Duration | None = None
 
 
@@ -302,9 +302,11 @@ class ServerTable(_Table):
 
     Attributes:
         url: `ws://HOST:PORT` or `wss://HOST:PORT`; secrets come from the environment, never from a file.
+        admin: its Admin API, as `http://HOST:7088/admin`, as `--admin` takes it; absent: not to be asked.
     """
 
     url: Annotated[str, Field(pattern=r"^wss?://[^@\s]+$")]
+    admin: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")] | None = None
 
 
 class Scenario(_Table):
@@ -366,6 +368,16 @@ class Scenario(_Table):
         if self.by_users:
             return "participants" if any(group.has_audio for group in self.users) else "users"
         return f"{self.stream.request if self.stream else 'janus.create'} per second"
+
+    @property
+    def unit(self) -> str:
+        """The same, as it stands behind a number."""
+        if isinstance(self.shape, Churn):
+            return "lives/s"
+        if self.by_users:
+            return self.axis
+        verb = self.stream.request.partition(".")[2] if self.stream else "create"
+        return f"{verb}s/s"
 
     @property
     def stream_rate(self) -> float:

@@ -24,11 +24,12 @@ import gevent
 import psutil
 
 from janusload.janus.connection import Connection
+from janusload.janus.protocol import Transaction
 from janusload.load.arrivals import Arrivals
 from janusload.load.health import Gauges, Health
-from janusload.load.recorder import Recorder
+from janusload.load.recorder import FLUSH_AT, Recorder
 from janusload.pacing import Schedule, plateau
-from janusload.records import Record, RequestRecord, Source
+from janusload.records import MarkerKind, Outcome, Record, RequestRecord, Source
 from janusload.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -119,31 +120,41 @@ def freeze(frozen_s: float) -> None:
     )
 
 
-def recording(count: int) -> None:
-    """CPU and memory of recording so many samples."""
+def recording(count: int, looks: int = 6) -> None:
+    """CPU, memory and disk of recording so many samples, half of them creates and half the destroys of those."""
     process = psutil.Process()
     with tempfile.TemporaryDirectory() as path:
         folder = RunFolder.create(Path(path) / "run")
-        writer = folder.writer("load")
-        base = RequestRecord(0, "janus.create", "arrivals", 1, 1, 2, 3, 5.0, "ok", user="stream-1")
-        writer.write(base)
+        recorder = Recorder(folder.writer("load"))
+        recorder.begin_step(0, 0)
+        recorder.mark(MarkerKind.PHASE, label="setup")
+        observe = recorder.observer("stream-1", Source.ARRIVALS)
+        create, destroy = Transaction("create", "janus.create", 5.0, 0), Transaction("destroy", "janus.destroy", 5.0, 0)
+        writer = recorder._writer
+        assert writer is not None
         writer.flush()
-        first_mb = process.memory_info().rss / 1e6
-        began = process.cpu_times()
-        for number in range(count):
-            writer.write(
-                RequestRecord(number, "janus.create", "arrivals", 1, number, number, number, 5.0, "ok", user="stream-1")
-            )
-            if number % 300 == 299:
-                writer.flush()
-        writer.close()
+        resident_mb = [process.memory_info().rss / 1e6]
+        began_s, began = time.monotonic(), process.cpu_times()
+        for look in range(looks):
+            for number in range(count * look // looks, count * (look + 1) // looks):
+                done = destroy if number % 2 else create
+                done.number = number
+                done.due_ns = done.sent_ns = number * 3_600_000
+                done.answered_ns = done.due_ns + 2_000_000 + number % 1000
+                done.outcome = Outcome.OK
+                done.reply = {"session_id": number - 1} if number % 2 else {"data": {"id": number}}
+                observe(done, False)
+                if number % FLUSH_AT == 0:
+                    writer.flush()
+            resident_mb.append(process.memory_info().rss / 1e6)
+        recorder.close()
         ended = process.cpu_times()
-        last_mb = process.memory_info().rss / 1e6
         size_mb = sum(file.stat().st_size for file in folder.records.iterdir()) / 1e6
     cpu_s = ended.user + ended.system - began.user - began.system
     print(
-        f"recording {count} samples: {cpu_s / count * 1e6:.2f} us of CPU each, {size_mb:.0f} MB on disk,"
-        f" resident memory {first_mb:.0f} -> {last_mb:.0f} MB"
+        f"recording {count:,} samples in {time.monotonic() - began_s:.0f} s: {cpu_s / count * 1e6:.2f} us of CPU each,"
+        f" {size_mb:,.0f} MB on disk ({size_mb * 1e6 / count:.0f} bytes each); resident memory at the beginning and"
+        f" after each {count // looks:,}: {', '.join(f'{mb:.0f}' for mb in resident_mb)} MB"
     )
 
 
@@ -196,8 +207,13 @@ def users(count: int, seconds: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="shorter, for a look")
-    quick = parser.parse_args().quick
+    parser.add_argument("--day", action="store_true", help="only this: a million samples an hour for 24 h, at once")
+    options = parser.parse_args()
+    quick = options.quick
     print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
+    if options.day:
+        recording(24_000_000, looks=12)
+        return
     recording(100_000 if quick else 1_000_000)
     due_times(10 if quick else 60)
     freeze(3 if quick else 15)

@@ -22,7 +22,7 @@ from janusload.analysis.gaps import missing_of
 from janusload.records import Outcome
 from janusload.report.tables import generator
 from janusload.run_folder import RunFolder
-from tests.fake_janus import FakeJanus
+from tests.fake_janus import SILENCE, FakeJanus
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,13 +51,30 @@ settle = "0.5 s"
 at_most = "4 s"
 """
 
+LIMITED = """
+schema = 1
+name = "limited"
+asks = "Does a limit count for all processes together?"
+limits = ["timeout rate < 50 % over 4 s, abort"]
+[stream]
+timeout = "300 ms"
+connections = 3
+[shape]
+kind = "soak"
+load = "12/s"
+lasts = "60 s"
+[recovery]
+at_most = "2 s"
+"""
+
 
 class Started:
     """`python -m janusload.load` on a folder, without the report behind it."""
 
-    def __init__(self, path: Path, url: str, shortest: str, **fleet: object) -> None:
+    def __init__(self, path: Path, url: str, scenario: str, **fleet: object) -> None:
         self.folder = RunFolder.create(path / "run")
-        self.folder.write_text("scenario.toml", SCENARIO.format(shortest=shortest))
+        self.folder.write_text("scenario.toml", scenario)
+        self.said: list[dict[str, Any]] = []
         target = {"url": url, "allow_public": False, "ca": None, "insecure": False}
         self.folder.write_meta(target=target, scenario={"changes": []}, fleet=fleet)
         self.log = (path / "load.log").open("w+")
@@ -76,8 +93,8 @@ class Started:
         log = self.log.read()
         self.log.close()
         assert "Traceback" not in log, log
-        said: dict[str, Any] = json.loads(output.splitlines()[-1])
-        return said
+        self.said = [json.loads(line) for line in output.splitlines()]
+        return self.said[-1]
 
 
 def until(condition: Callable[[], bool], within_s: float = 90.0) -> None:
@@ -97,7 +114,7 @@ def test_workers_of_other_machines_make_the_exact_sum_and_hand_everything_over(t
         address = f"127.0.0.1:{server.getsockname()[1]}"
     before = set(Path(tempfile.gettempdir()).glob("janusload-worker-*"))
     with FakeJanus() as janus:
-        started = Started(tmp_path, janus.url, "2 s", workers=3, local=1, bind=address)
+        started = Started(tmp_path, janus.url, SCENARIO.format(shortest="2 s"), workers=3, local=1, bind=address)
         # the second is on a clock of its own, an hour ahead, as a worker on another machine is
         others = [
             subprocess.Popen([*elsewhere, sys.executable, "-m", "janusload", "run", "--worker", address], cwd=ROOT)
@@ -135,7 +152,7 @@ def test_workers_of_other_machines_make_the_exact_sum_and_hand_everything_over(t
 
 def test_a_lost_worker_and_one_that_is_held_up_are_said_and_the_others_go_on(tmp_path: Path) -> None:
     with FakeJanus() as janus:
-        started = Started(tmp_path, janus.url, "7 s", workers=3, local=3, bind="")
+        started = Started(tmp_path, janus.url, SCENARIO.format(shortest="7 s"), workers=3, local=3, bind="")
         until(lambda: sum(request["janus"] == "create" for request in janus.requests) > 150)
         pids = worker_pids(started)
         assert len(pids) == 3
@@ -166,3 +183,17 @@ def test_a_lost_worker_and_one_that_is_held_up_are_said_and_the_others_go_on(tmp
     assert set(before["writer"]) == {"load-1", "load-2", "load-3"}, "what the lost one had written is there"
     gone = [worker["process"] for worker in started.folder.read_meta()["fleet"]["took_part"] if worker["gone"]]
     assert len(gone) == 1
+    # and a person who watches sees it: the gap while it lasts, and how the busiest of those that are there does
+    progress = [each for each in started.said if each["type"] == "progress"]
+    assert {len(each["missing"]) for each in progress} == {0, 1, 2} and progress[-1]["missing"] == gone
+    assert {each["processes"] for each in progress} >= {2, 3, 4}, "with the master, which asks the server too"
+
+
+def test_a_limit_that_ends_the_run_is_judged_over_all_processes(tmp_path: Path) -> None:
+    # four a second from each of three: none of them alone has the twenty that are judged within four seconds
+    with FakeJanus(lambda request: SILENCE if request["janus"] == "create" else 0.0) as janus:
+        started = Started(tmp_path, janus.url, LIMITED, workers=3, local=3, bind="")
+        said = started.finish()
+    assert said["end"].startswith("limit crossed: timeout rate < 50 % over 4 s, abort: 100 %"), said
+    loaded = [each for each in started.said if each.get("phase") == "steps"]
+    assert len(loaded) < 20, "it went on for long after the limit was crossed"

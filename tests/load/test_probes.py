@@ -14,9 +14,14 @@ import pytest
 
 from janusload.errors import MediaError
 from janusload.janus.connection import Connection
+from janusload.load.assembly import make_ladder
 from janusload.load.probes import OVERDUE_S, Ladder, Notice
+from janusload.load.recorder import Recorder
+from janusload.load.stage import Stage, Target
+from janusload.media.engine import Engine
 from janusload.records import ProbeRecord, Rung
 from tests.fake_janus import DROP, SILENCE, FakeJanus, at_once
+from tests.scenario.files import plan
 
 
 class Kept:
@@ -68,6 +73,20 @@ EVERY = {str(rung) for rung in Rung} - {Rung.MEDIA}
 
 def body_of(request: dict[str, Any]) -> str:
     return str((request.get("body") or {}).get("request"))
+
+
+def test_a_scenario_says_how_often_it_is_asked() -> None:
+    kept = Kept()
+    often = plan('run_time = "5 s"\n[stream]\nrate = "1/s"\n[probes]\nevery = "200 ms"\n')
+    with FakeJanus() as janus:
+        stage = Stage(Target(janus.url), Recorder(None), Engine())
+        asked = make_ladder(often, stage, kept.records.append, plugins=frozenset())
+        try:
+            asked.start()
+            gevent.sleep(2.1)
+        finally:
+            asked.stop()
+    assert 8 <= kept.ok()["ping"] <= 11
 
 
 def test_every_rung_answers_and_nothing_is_left_behind() -> None:
