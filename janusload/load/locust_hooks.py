@@ -30,6 +30,8 @@ def add_arguments(parser: ArgumentParser, **_: Any) -> None:
     """Options of ours in Locust's `--help` and web UI."""
     # Locust's own default is every interface, for anybody who can reach it
     parser.set_defaults(web_host="127.0.0.1")
+    # and to exit with 1 where a request failed: here that is what was measured, and no fault of the tool
+    parser.set_defaults(exit_code_on_error=0)
     group = parser.add_argument_group("janusload")
     shown = [
         group.add_argument("--janus-room", type=int, default=1234, help="AudioBridge room that users join"),
@@ -70,15 +72,11 @@ def prepare(environment: Environment, **_: Any) -> None:
 
 
 def _exit_code(environment: Environment) -> None:
-    """Say ourselves how Locust exits: a request that failed is what was measured, and no fault of the tool (exit 1).
-
-    `--exit-code-on-error` says otherwise where somebody wants that.
-    """
+    """How Locust exits: 1 where our own code failed; where requests did, as `--exit-code-on-error` says (0)."""
     if environment.process_exit_code is not None or environment.runner is None:
         return
-    wanted = getattr(environment.parsed_options, "exit_code_on_error", 1)
-    failed = bool(environment.runner.errors) and wanted not in (0, 1)
-    environment.process_exit_code = wanted if failed else int(bool(environment.runner.exceptions))
+    wanted = environment.parsed_options.exit_code_on_error if environment.runner.errors else 0
+    environment.process_exit_code = 1 if environment.runner.exceptions else wanted
 
 
 def _set_stage(environment: Environment, options: Any, stack: ExitStack) -> None:
