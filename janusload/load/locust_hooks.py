@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from argparse import ArgumentParser
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ from janusload.load.environment import end_lives_on_stop, equip
 from janusload.load.recorder import Recorder
 from janusload.load.rooms import made
 from janusload.load.stage import Stage, Target
+from janusload.load.users import JanusUser
 from janusload.load.webui import guard
 from janusload.media.engine import Engine
 from janusload.run_folder import RunFolder
@@ -52,6 +54,8 @@ def prepare(environment: Environment, **_: Any) -> None:
     if isinstance(environment.runner, MasterRunner):
         return  # users live on the workers
     stack = ExitStack()
+    # not what the web UI's form may make of it: any of its fields changes the option of that name
+    public, out = environment.parsed_options.janus_allow_public, environment.parsed_options.janus_out
 
     def begin(**_: Any) -> None:
         options = environment.parsed_options
@@ -59,7 +63,7 @@ def prepare(environment: Environment, **_: Any) -> None:
             _give_up(environment, UsageError("name the Janus to load: --host ws://HOST:PORT"))
             return
         try:
-            _set_stage(environment, options, stack)
+            _set_stage(environment, options, stack, public=public, out=out)
         except JanusloadError as error:
             stack.close()
             _give_up(environment, error)
@@ -79,13 +83,11 @@ def _exit_code(environment: Environment) -> None:
     environment.process_exit_code = 1 if environment.runner.exceptions else wanted
 
 
-def _set_stage(environment: Environment, options: Any, stack: ExitStack) -> None:
-    target = Target(
-        environment.host, os.environ.get("JANUS_API_SECRET") or None, allow_public=options.janus_allow_public
-    )
+def _set_stage(environment: Environment, options: Any, stack: ExitStack, *, public: bool, out: str) -> None:
+    target = Target(environment.host, os.environ.get("JANUS_API_SECRET") or None, allow_public=public)
     writer = None
-    if options.janus_out:
-        folder = RunFolder.create(Path(options.janus_out))
+    if out:
+        folder = RunFolder.create(Path(out))
         folder.write_meta(target={"url": target.url})
         writer = folder.writer(f"load-{os.getpid()}")
     recorder = Recorder(writer)
@@ -99,7 +101,16 @@ def _set_stage(environment: Environment, options: Any, stack: ExitStack) -> None
     if options.janus_make_room:
         stack.enter_context(made(stage, [RoomsTable()], options.janus_room, plain_rtp=False))
     stage.deal_rooms({"": [options.janus_room]}, {})
+    if options.spawn_rate:
+        _open_turns(environment, stage, options.spawn_rate)
     equip(environment, stage)
+
+
+def _open_turns(environment: Environment, stage: Stage, rate_per_s: float) -> None:
+    """Have users begin one after the other: 20 a second are 20 at once each second as Locust spawns them."""
+    weights = {each.plan.name: each.weight for each in environment.user_classes if issubclass(each, JanusUser)}
+    for name, weight in weights.items():
+        stage.turns.open(name, time.monotonic_ns(), rate_per_s * weight / sum(weights.values()))
 
 
 def _give_up(environment: Environment, error: JanusloadError) -> None:
