@@ -12,7 +12,7 @@ from typing import Any
 
 import gevent
 from locust.env import Environment
-from locust.runners import MasterRunner
+from locust.runners import MasterRunner, WorkerRunner
 
 from janusload.errors import JanusloadError, UsageError
 from janusload.load.environment import end_lives_on_stop, equip
@@ -51,8 +51,6 @@ def add_arguments(parser: ArgumentParser, **_: Any) -> None:
 def prepare(environment: Environment, **_: Any) -> None:
     """Give the environment its stage when a test starts, and take it down when the test stops."""
     guard(environment)
-    if isinstance(environment.runner, MasterRunner):
-        return  # users live on the workers
     stack = ExitStack()
     # not what the web UI's form may make of it: any of its fields changes the option of that name
     public, out = environment.parsed_options.janus_allow_public, environment.parsed_options.janus_out
@@ -85,9 +83,12 @@ def _exit_code(environment: Environment) -> None:
 
 def _set_stage(environment: Environment, options: Any, stack: ExitStack, *, public: bool, out: str) -> None:
     target = Target(environment.host, os.environ.get("JANUS_API_SECRET") or None, allow_public=public)
+    runner = environment.runner
     writer = None
-    if out:
-        folder = RunFolder.create(Path(out))
+    if out and not isinstance(runner, MasterRunner):
+        # a folder for each worker: `janusload merge` puts them together
+        part = f"worker-{runner.worker_index}" if isinstance(runner, WorkerRunner) else ""
+        folder = RunFolder.create(Path(out) / part)
         folder.write_meta(target={"url": target.url})
         writer = folder.writer(f"load-{os.getpid()}")
     recorder = Recorder(writer)
@@ -95,11 +96,14 @@ def _set_stage(environment: Environment, options: Any, stack: ExitStack, *, publ
     stage = Stage(target, recorder, engine, timeout_s=options.janus_timeout)
     stack.callback(recorder.close)
     stage.check_server(["janus.plugin.audiobridge"])
+    # one room for all workers: the master makes it before they are told to begin
+    if options.janus_make_room and not isinstance(runner, WorkerRunner):
+        stack.enter_context(made(stage, [RoomsTable()], options.janus_room, plain_rtp=False))
+    if isinstance(runner, MasterRunner):
+        return  # users live on the workers
     recorder.start()
     stack.callback(engine.stop)
     engine.start()
-    if options.janus_make_room:
-        stack.enter_context(made(stage, [RoomsTable()], options.janus_room, plain_rtp=False))
     stage.deal_rooms({"": [options.janus_room]}, {})
     if options.spawn_rate:
         _open_turns(environment, stage, options.spawn_rate)

@@ -51,3 +51,14 @@ def test_ten_users_a_second_are_one_each_tenth_of_a_second() -> None:
     first = [moment - created[0] for moment in created[:10]]
     assert 0.7 < first[-1] < 2.0, first
     assert all(abs(moment - k / 10) < 0.3 for k, moment in enumerate(first)), first
+
+
+def test_workers_share_one_room_that_the_master_makes(tmp_path: Path) -> None:
+    with FakeJanus() as janus:
+        options = ("--janus-make-room", "--janus-out", str(tmp_path / "out"), "--processes", "2")
+        done = locust(janus.url, "-u", "2", "-r", "2", "-t", "14s", *options)
+        asked = [request["body"]["request"] for request in janus.requests if request["janus"] == "message"]
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert asked.count("create") == asked.count("destroy") == 1, asked
+    assert asked.index("create") < asked.index("join"), asked
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"worker-0", "worker-1"}
