@@ -135,6 +135,8 @@ class MediaRecord(NamedTuple):
         ssrc: RTP source of what it sends (RFC 3550 section 3), by which a recording is known; None before it sends.
         used: sequence numbers used, those included that it withheld to play a loss.
         receives: whether the far end is to send it anything: who only publishes or records hears nothing.
+        mos_sent: the same score of what the server had of it, from the server's RTCP reports since its record before;
+            None where there was no new one, as for plain RTP.
     """
 
     t_ns: int
@@ -158,6 +160,7 @@ class MediaRecord(NamedTuple):
     ssrc: int | None = None
     used: int | None = None
     receives: bool = True
+    mos_sent: float | None = None
 
 
 class HeardRecord(NamedTuple):

@@ -67,7 +67,7 @@ def media_of(media: pd.DataFrame, flow: Flow | None, heard: pd.DataFrame, events
     received = lives["received"].max()
     lost = int(lives["lost"].last().sum())
     expected = int(received.sum()) + lost
-    scores = reports["mos"].dropna()
+    (mos, mos_p5), (mos_sent, mos_sent_p5) = _scores(reports["mos"]), _scores(reports["mos_sent"])
     return Media(
         participants=int(flow.counts.max(initial=0)),
         peers=len(reports[["writer", "peer"]].drop_duplicates()),
@@ -81,11 +81,19 @@ def media_of(media: pd.DataFrame, flow: Flow | None, heard: pd.DataFrame, events
         dtls_ms=spread(lives["dtls_ms"].last()),
         first_packet_ms=spread(lives["first_packet_ms"].last()),
         no_media=int((events["kind"] == PeerEventKind.NO_MEDIA).sum()),
-        mos=None if scores.empty else float(scores.mean()),
-        mos_p5=None if scores.empty else float(scores.quantile(0.05)),
+        mos=mos,
+        mos_p5=mos_p5,
+        mos_sent=mos_sent,
+        mos_sent_p5=mos_sent_p5,
         heard=_heard(heard),
         mouth_to_ear_ms=spread(heard["delay_ms"]),
     )
+
+
+def _scores(reported: pd.Series) -> tuple[float | None, float | None]:
+    """Mean, and what the worst twentieth did not reach."""
+    known = reported.dropna()
+    return (None, None) if known.empty else (float(known.mean()), float(known.quantile(0.05)))
 
 
 def _heard(heard: pd.DataFrame) -> dict[str, int] | None:

@@ -1,7 +1,8 @@
 """Clips: audio encoded once, as packets that all peers share.
 
-A clip is packets with a codec name, a clock rate and a duration per packet: that is all the pump knows of it, so that
-clips of another codec, or of video, can come without touching the pump. The payload type is the peers' to negotiate.
+A clip is packets with a codec name, a clock rate and a duration per packet, or per frame of several packets: that is
+all the pump knows of it, so that clips of another codec, or of video, can come without touching the pump. The payload
+type is the peers' to negotiate.
 What the clips sound like is in `sounds`.
 """
 
@@ -34,16 +35,21 @@ _DTX_EVERY_MS = 400
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Encoded audio to be played in a loop.
+    """Encoded audio, or video, to be played in a loop.
 
     Attributes:
         name: as in `speech` or `tone:440`.
         codec: name in an `rtpmap`, in small letters, as in `opus`.
         clock_rate: RTP clock in Hz.
         channels: as an `rtpmap` has it (RFC 7587 section 7: always 2 for Opus).
-        ptime_ms: duration of a packet.
+        ptime_ms: duration of a packet, or of a frame.
         packets: payloads, in order; where one is empty nothing is sent, but time goes on (DTX).
         levels: audio level of each packet in -dBov, 0 (loudest) to 127 (silence), RFC 6464 section 3.
+        frames: of video, how many packets each frame has, in order: they share a timestamp, leave together, and the
+            last one has the marker bit (as in RFC 7741 section 4.1). Empty where every packet has its own time.
+
+    Raises:
+        ValueError: the frames are not of these packets.
     """
 
     name: str
@@ -53,10 +59,15 @@ class Clip:
     ptime_ms: int
     packets: tuple[bytes, ...]
     levels: tuple[int, ...]
+    frames: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.frames and (min(self.frames) < 1 or sum(self.frames) != len(self.packets)):
+            raise ValueError(f"frames of {sum(self.frames)} packets in all, but there are {len(self.packets)}")
 
     @property
     def ticks_per_packet(self) -> int:
-        """RTP timestamp units that a packet lasts."""
+        """RTP timestamp units that a packet, or a frame, lasts."""
         return self.clock_rate * self.ptime_ms // 1000
 
 

@@ -34,13 +34,12 @@ import shutil
 import stat
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from janusload.media import srtp
 from janusload.media.clips import Clip
-from janusload.media.flow import LATE_NS, PERIOD_NS, Flow, with_extension
+from janusload.media.flow import LATE_NS, PERIOD_NS, Flow, laid_out
 from janusload.media.quality import Lateness, Reception
 
 SOURCE = Path(__file__).with_name("tick.c")
@@ -58,7 +57,10 @@ class NoNativeTick(Exception):
 
 
 class _Packet(ctypes.Structure):
-    _fields_ = (("payload", ctypes.c_char_p), ("size", ctypes.c_uint32), ("extension", ctypes.c_uint32))
+    _fields_ = (
+        ("payload", ctypes.c_char_p),
+        *((name, ctypes.c_uint32) for name in ("size", "extension", "marker", "more")),
+    )
 
 
 class _Reception(ctypes.Structure):
@@ -108,12 +110,21 @@ class _Event(ctypes.Structure):
     )
 
 
+class _Slot(ctypes.Structure):
+    _fields_ = (
+        ("flows", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("count", "due_ns", "read")),
+        *((name, ctypes.c_uint32) for name in ("more", "interrupted")),
+    )
+
+
 class _Tick(ctypes.Structure):
     _fields_ = (
         ("protect", ctypes.c_void_p),
         ("unprotect", ctypes.c_void_p),
         ("unprotect_rtcp", ctypes.c_void_p),
         ("late_after_ns", ctypes.c_int64),
+        ("wanted", ctypes.c_int32),
         ("counting", ctypes.c_uint32),
         ("late_counts", ctypes.c_uint32 * (_LATE_STEPS + 1) * 2),
         ("event_count", ctypes.c_uint32),
@@ -121,7 +132,7 @@ class _Tick(ctypes.Structure):
     )
 
 
-_MIRRORED = (_Packet, _Reception, _Flow, _Event, _Tick)
+_MIRRORED = (_Packet, _Reception, _Flow, _Event, _Slot, _Tick)
 
 
 @functools.cache
@@ -210,10 +221,11 @@ def _declare(loaded: ctypes.CDLL) -> None:
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     for name, arguments, result in (
         ("tick_sizes", (pointer,), None),
-        ("tick_skip", (pointer, pointer, number, number, number), None),
-        ("tick_send", (pointer, pointer, number, number), None),
+        ("tick_skip", (pointer, pointer, number, number), None),
+        ("tick_send", (pointer, pointer, number), None),
         ("tick_take", (pointer, pointer, ctypes.c_char_p, number, number), None),
-        ("tick_drain", (pointer, pointer, number, number, pointer), number),
+        ("tick_drain", (pointer, pointer, number), ctypes.c_int32),
+        ("tick_run", (pointer, pointer, number, number, number, number), None),
     ):
         function = getattr(loaded, name)
         function.argtypes, function.restype = arguments, result
@@ -312,12 +324,8 @@ class NativeFlow(Flow):
 @functools.lru_cache(maxsize=64)
 def _packets(clip: Clip, level_id: int | None) -> Any:
     """A clip's packets for C, shared by the flows that play it. The payloads live as long as this does."""
-    packets = with_extension(clip, level_id)
-    return (_Packet * len(packets))(*(_Packet(payload, len(payload), extension) for payload, extension in packets))
-
-
-def _pointers(flows: list[NativeFlow]) -> Any:
-    return (ctypes.c_void_p * max(1, len(flows)))(*(flow.address for flow in flows))
+    packets = laid_out(clip, level_id)
+    return (_Packet * len(packets))(*(_Packet(each[0], len(each[0]), *each[1:]) for each in packets))
 
 
 def _address(pointer: Any) -> int:
@@ -325,7 +333,7 @@ def _address(pointer: Any) -> int:
 
 
 class NativeTick:
-    """See the module; the arguments and methods are those of `tick.Tick`.
+    """See the module; the arguments and methods are those of `tick.Tick`, and `run`.
 
     Raises:
         NoNativeTick: it cannot be had here.
@@ -341,19 +349,28 @@ class NativeTick:
             setattr(self._state, name, _address(srtp.ffi.addressof(srtp.lib, f"srtp_{name}")))
         self._at = ctypes.addressof(self._state)
         self._flows: dict[int, NativeFlow] = {}
-        self._slots: list[list[NativeFlow]] = [[] for _ in range(slots)]
-        self._pointers: list[Any] = [_pointers([]) for _ in range(slots)]
-        self._more = ctypes.c_int32()
+        self._in_slot: list[list[NativeFlow]] = [[] for _ in range(slots)]
+        self._slots = (_Slot * slots)()
+        self._slots_at = [ctypes.addressof(each) for each in self._slots]
+        #: what the slots point to
+        self._pointers: list[Any] = [None] * slots
 
     def add(self, flow: NativeFlow) -> None:
         self._flows[flow.address] = flow
-        self._slots[flow.slot].append(flow)
-        self._pointers[flow.slot] = _pointers(self._slots[flow.slot])
+        self._in_slot[flow.slot].append(flow)
+        self._fill(flow.slot)
 
     def remove(self, flow: NativeFlow) -> None:
         del self._flows[flow.address]
-        self._slots[flow.slot].remove(flow)
-        self._pointers[flow.slot] = _pointers(self._slots[flow.slot])
+        self._in_slot[flow.slot].remove(flow)
+        self._fill(flow.slot)
+
+    def _fill(self, index: int) -> None:
+        flows, slot = self._in_slot[index], self._slots[index]
+        self._pointers[index] = (ctypes.c_void_p * max(1, len(flows)))(*(flow.address for flow in flows))
+        slot.flows, slot.count = ctypes.addressof(self._pointers[index]), len(flows)
+        # who was next to be read may have moved
+        slot.read = slot.interrupted = 0
 
     def collect(self) -> None:
         # from now on C counts into the other one
@@ -371,24 +388,35 @@ class NativeTick:
         self._heed()
 
     def skip(self, slot: int, periods: int) -> None:
-        self._library.tick_skip(self._at, self._pointers[slot], len(self._slots[slot]), periods, PERIOD_NS)
+        self._library.tick_skip(self._at, self._slots_at[slot], periods, PERIOD_NS)
 
     def send(self, slot: int, due_ns: int) -> None:
-        self._library.tick_send(self._at, self._pointers[slot], len(self._slots[slot]), due_ns)
+        self._library.tick_send(self._at, self._slots_at[slot], due_ns)
 
     def drain(self, slot: int, until_ns: int) -> None:
-        count = len(self._slots[slot])
-        self._more.value = 1
-        while self._more.value:
-            self._more.value = 0
-            read = 0
-            while read < count:
-                read = self._library.tick_drain(
-                    self._at, self._pointers[slot], count, read, ctypes.addressof(self._more)
-                )
-                self._heed()
-            if time.monotonic_ns() >= until_ns:
-                return
+        done = False
+        while not done:
+            done = bool(self._library.tick_drain(self._at, self._slots_at[slot], until_ns))
+            self._heed()
+
+    def run(self, due: list[int], slot_ns: int, until_ns: int) -> None:
+        """Sleep, send and read, slot after slot, without coming back to Python for each.
+
+        Args:
+            due: when each slot is to send next; moved on.
+            slot_ns: how long a slot is.
+            until_ns: when to come back, monotonic; sooner after `interrupt`, or when there is much for Python to do.
+        """
+        for slot, due_ns in zip(self._slots, due, strict=True):
+            slot.due_ns = due_ns
+        self._library.tick_run(self._at, self._slots_at[0], len(due), PERIOD_NS, slot_ns, until_ns)
+        self._state.wanted = 0
+        due[:] = [slot.due_ns for slot in self._slots]
+        self._heed()
+
+    def interrupt(self) -> None:
+        """Have `run` come back after the slot that it is at; on any thread."""
+        self._state.wanted = 1
 
     def _heed(self) -> None:
         """What is Python's business."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from janusload.media import rtcp
 
@@ -158,6 +158,13 @@ class Lateness:
     def add(self, late_ns: int, count: int = 1) -> None:
         """Count `count` things that were `late_ns` late; early ones count as in time."""
         self._counts[min(self._STEPS, max(0, late_ns) // self.STEP_NS)] += count
+
+    def add_each(self, late_ns: Iterable[int]) -> None:
+        """Count each of these."""
+        counts, most = self._counts, self._STEPS
+        for each in late_ns:
+            step = each // self.STEP_NS
+            counts[step if 0 <= step < most else 0 if step < 0 else most] += 1
 
     def add_all(self, counts: Sequence[int]) -> None:
         """Count what was counted elsewhere in the same steps."""

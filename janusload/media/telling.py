@@ -7,6 +7,7 @@ from typing import Any
 from janusload.media import mos
 from janusload.media.carried import Carried, PeerState
 from janusload.media.flow import Flow
+from janusload.media.rtcp import ReportBlock
 from janusload.media.tones import CHIRP_AT_S
 from janusload.records import PeerEventKind
 
@@ -23,6 +24,7 @@ class Telling:
     def __init__(self, peer: Carried) -> None:
         self._peer = peer
         self._received = self._lost = 0
+        self._reported: ReportBlock | None = None
         #: count of packets, and when it was first seen
         self._count = -1
         self._grew_ns = 0
@@ -34,7 +36,7 @@ class Telling:
         peer, flow = self._peer, self._peer.flow
         set_up = [peer.setup_ms, peer.ice_ms, peer.dtls_ms]
         if flow is None:
-            return [peer.number, t_ns, peer.state, *[0] * 6, *[None] * 3, *set_up, *[None] * 4, peer.receives, 0]
+            return [peer.number, t_ns, peer.state, *[0] * 6, *[None] * 3, *set_up, *[None] * 4, peer.receives, None, 0]
         reception = flow.reception
         first_ns, begun_ns = reception.first_ns, peer.answered_unix_ns
         return [
@@ -56,22 +58,39 @@ class Telling:
             flow.ssrc,
             flow.used,
             peer.receives,
+            self._opinion_of_sent(flow),
             flow.dropped,
         ]
 
     def _opinion(self, flow: Flow) -> float | None:
-        """MOS of what came since the call before; None if nothing did.
-
-        A listener is taken to have a playout buffer of a packet and twice the jitter, and no use of in-band FEC.
-        """
+        """MOS of what came since the call before; None if nothing did."""
         reception = flow.reception
         received, lost = reception.received - self._received, reception.lost - self._lost
         self._received, self._lost = reception.received, reception.lost
+        return self._score(flow, received, lost, reception.jitter_ms or 0.0)
+
+    def _opinion_of_sent(self, flow: Flow) -> float | None:
+        """MOS of what the far end had of us between its reports; None if it has said nothing new."""
+        before, now = self._reported, flow.reported
+        if now is before or now is None:
+            return None
+        self._reported = now
+        # the first tells where the count begins
+        if before is None:
+            return None
+        lost = now.cumulative_lost - before.cumulative_lost
+        jitter_ms = now.jitter * 1000 / flow.reception.clock_rate
+        return self._score(flow, now.highest - before.highest - lost, lost, jitter_ms)
+
+    def _score(self, flow: Flow, received: int, lost: int, jitter_ms: float) -> float | None:
+        """MOS of so many packets; None if none came.
+
+        A listener is taken to have a playout buffer of a packet and twice the jitter, and no use of in-band FEC.
+        """
         if received <= 0:
             return None
         lost = max(0, lost)
-        ptime_ms = self._peer.clip.ptime_ms
-        one_way_ms = (flow.rtt_ms or 0.0) / 2 + 2 * ptime_ms + 2 * (reception.jitter_ms or 0.0)
+        one_way_ms = (flow.rtt_ms or 0.0) / 2 + 2 * self._peer.clip.ptime_ms + 2 * jitter_ms
         rating = mos.rating(
             one_way_ms=one_way_ms,
             lost_share=lost / (received + lost),

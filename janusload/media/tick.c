@@ -28,7 +28,9 @@ typedef int (*srtp_function)(void *session, void *packet, int *length);
 struct packet {
     const uint8_t *payload;
     uint32_t size;
-    uint32_t extension; /* in network order; 0: none */
+    uint32_t extension; /* 0: none */
+    uint32_t marker;    /* 0x80, or 0 */
+    uint32_t more;      /* the next one has the same timestamp, and leaves with it */
 };
 
 /* as quality.Reception */
@@ -58,9 +60,18 @@ struct event {
     uint8_t data[LARGEST];
 };
 
+/* flows that send and are read together; the last three are of a reading: how far it is, whether there may be more for
+ * another, and whether it was interrupted */
+struct slot {
+    struct flow **flows;
+    int64_t count, due_ns, read;
+    uint32_t more, interrupted;
+};
+
 struct tick {
     srtp_function protect, unprotect, unprotect_rtcp;
     int64_t late_after_ns;
+    int32_t wanted;    /* set by any thread that wants tick_run to return */
     uint32_t counting; /* which of the two is counted into; the other is read meanwhile */
     uint32_t late_counts[2][LATE_STEPS + 1];
     uint32_t event_count;
@@ -97,13 +108,14 @@ static uint32_t get32(const uint8_t *at)
 }
 
 /* sizes of what native.py mirrors, so that it can tell that it does */
-void tick_sizes(uint64_t sizes[5])
+void tick_sizes(uint64_t sizes[6])
 {
     sizes[0] = sizeof(struct packet);
     sizes[1] = sizeof(struct reception);
     sizes[2] = sizeof(struct flow);
     sizes[3] = sizeof(struct event);
-    sizes[4] = sizeof(struct tick);
+    sizes[4] = sizeof(struct slot);
+    sizes[5] = sizeof(struct tick);
 }
 
 static void count_late(struct tick *tick, int64_t late_ns)
@@ -112,16 +124,27 @@ static void count_late(struct tick *tick, int64_t late_ns)
     tick->late_counts[tick->counting & 1][step < LATE_STEPS ? step : LATE_STEPS]++;
 }
 
-void tick_skip(struct tick *tick, struct flow **flows, int64_t count, int64_t periods, int64_t period_ns)
+/* Go on in the clip: past a packet, and past the others of its timestamp. */
+static void pass_over(struct flow *flow)
 {
-    for (int64_t i = 0; i < count; i++) {
-        struct flow *flow = flows[i];
+    uint32_t more;
+
+    do {
+        more = flow->packets[flow->index].more;
+        flow->index = flow->index + 1 < flow->packet_count ? flow->index + 1 : 0;
+    } while (more);
+}
+
+void tick_skip(struct tick *tick, struct slot *slot, int64_t periods, int64_t period_ns)
+{
+    for (int64_t i = 0; i < slot->count; i++) {
+        struct flow *flow = slot->flows[i];
         int64_t passed = periods;
         while (passed >= flow->wait) {
             passed -= flow->wait;
             flow->wait = flow->every;
             flow->timestamp += flow->step;
-            flow->index = (flow->index + 1) % flow->packet_count;
+            pass_over(flow);
             if (flow->sending) {
                 flow->late++;
                 count_late(tick, periods * period_ns);
@@ -131,12 +154,51 @@ void tick_skip(struct tick *tick, struct flow **flows, int64_t count, int64_t pe
     }
 }
 
-void tick_send(struct tick *tick, struct flow **flows, int64_t count, int64_t due_ns)
+static void send_one(struct tick *tick, struct flow *flow, const struct packet *packet, int64_t due_ns)
 {
     _Alignas(16) uint8_t buffer[LARGEST];
+    int length = 12;
 
-    for (int64_t i = 0; i < count; i++) {
-        struct flow *flow = flows[i];
+    flow->sequence = (flow->sequence + 1) & 0xFFFF;
+    flow->used++;
+    buffer[0] = packet->extension ? 0x90 : 0x80;
+    buffer[1] = flow->second | packet->marker;
+    put16(buffer + 2, flow->sequence);
+    put32(buffer + 4, flow->timestamp);
+    put32(buffer + 8, flow->ssrc);
+    if (packet->extension) {
+        /* RFC 8285 section 4.2: one word of one-byte headers */
+        put32(buffer + 12, 0xBEDE0001);
+        put32(buffer + 16, packet->extension);
+        length = 20;
+    }
+    memcpy(buffer + length, packet->payload, packet->size);
+    length += packet->size;
+    flow->second = flow->payload_type;
+    /* plain RTP has no session */
+    if (flow->tx && tick->protect(flow->tx, buffer, &length)) {
+        flow->send_errors++;
+        return;
+    }
+    ssize_t bytes = send(flow->fd, buffer, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (bytes < 0) {
+        flow->send_errors++;
+        return;
+    }
+    flow->sent_bytes += bytes;
+    flow->sent++;
+    flow->octets += packet->size;
+    int64_t late_ns = now_ns(CLOCK_MONOTONIC) - due_ns;
+    if (late_ns > tick->late_after_ns)
+        flow->late++;
+    count_late(tick, late_ns);
+}
+
+void tick_send(struct tick *tick, struct slot *slot, int64_t due_ns)
+{
+    for (int64_t i = 0; i < slot->count; i++) {
+        struct flow *flow = slot->flows[i];
+        const struct packet *packet;
         if (flow->wait > 1) {
             flow->wait--;
             continue;
@@ -147,44 +209,12 @@ void tick_send(struct tick *tick, struct flow **flows, int64_t count, int64_t du
             continue;
         if (!flow->index)
             flow->began_ns = due_ns;
-        const struct packet *packet = &flow->packets[flow->index];
-        flow->index = flow->index + 1 < flow->packet_count ? flow->index + 1 : 0;
-        if (!packet->size)
-            continue;
-        flow->sequence = (flow->sequence + 1) & 0xFFFF;
-        flow->used++;
-        int length = 12;
-        buffer[0] = packet->extension ? 0x90 : 0x80;
-        buffer[1] = flow->second;
-        put16(buffer + 2, flow->sequence);
-        put32(buffer + 4, flow->timestamp);
-        put32(buffer + 8, flow->ssrc);
-        if (packet->extension) {
-            /* RFC 8285 section 4.2: one word of one-byte headers */
-            put32(buffer + 12, 0xBEDE0001);
-            put32(buffer + 16, packet->extension);
-            length = 20;
-        }
-        memcpy(buffer + length, packet->payload, packet->size);
-        length += packet->size;
-        flow->second = flow->payload_type;
-        /* plain RTP has no session */
-        if (flow->tx && tick->protect(flow->tx, buffer, &length)) {
-            flow->send_errors++;
-            continue;
-        }
-        ssize_t bytes = send(flow->fd, buffer, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (bytes < 0) {
-            flow->send_errors++;
-            continue;
-        }
-        flow->sent_bytes += bytes;
-        flow->sent++;
-        flow->octets += packet->size;
-        int64_t late_ns = now_ns(CLOCK_MONOTONIC) - due_ns;
-        if (late_ns > tick->late_after_ns)
-            flow->late++;
-        count_late(tick, late_ns);
+        do {
+            packet = &flow->packets[flow->index];
+            flow->index = flow->index + 1 < flow->packet_count ? flow->index + 1 : 0;
+            if (packet->size)
+                send_one(tick, flow, packet, due_ns);
+        } while (packet->more);
     }
 }
 
@@ -309,10 +339,9 @@ static int64_t stamp_ns(struct msghdr *message)
     return now_ns(CLOCK_REALTIME);
 }
 
-/* Read the flows from `start` on, each until it has nothing more. Returns the number of flows that were read; fewer
- * than there are when the events are to be looked at first: call again from there. Sets `more` when a flow may have
- * something left. */
-int64_t tick_drain(struct tick *tick, struct flow **flows, int64_t count, int64_t start, int32_t *more)
+/* Read the flows of a slot once, each until it has nothing more, from where it was interrupted. Returns false when the
+ * events are to be looked at first: call again then. Sets `more` when a flow may have something left. */
+static int read_once(struct tick *tick, struct slot *slot)
 {
     _Alignas(16) uint8_t buffers[BATCH][LARGEST];
     union {
@@ -322,16 +351,15 @@ int64_t tick_drain(struct tick *tick, struct flow **flows, int64_t count, int64_
     struct mmsghdr messages[BATCH];
     struct iovec parts[BATCH];
 
-    tick->event_count = 0;
     for (int i = 0; i < BATCH; i++) {
         parts[i] = (struct iovec){buffers[i], LARGEST};
         messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1, .msg_control = &stamps[i]};
     }
-    for (int64_t i = start; i < count; i++) {
-        struct flow *flow = flows[i];
+    for (; slot->read < slot->count; slot->read++) {
+        struct flow *flow = slot->flows[slot->read];
         for (int read = 0;;) {
             if (tick->event_count > EVENTS - BATCH)
-                return i;
+                return 0;
             for (int j = 0; j < BATCH; j++) {
                 messages[j].msg_hdr.msg_controllen = sizeof stamps[j];
                 messages[j].msg_hdr.msg_flags = 0;
@@ -352,10 +380,65 @@ int64_t tick_drain(struct tick *tick, struct flow **flows, int64_t count, int64_
             if (got < BATCH)
                 break;
             if (read >= MOST_OF_ONE) {
-                *more = 1;
+                slot->more = 1;
                 break;
             }
         }
     }
-    return count;
+    slot->read = 0;
+    return 1;
+}
+
+static int drain(struct tick *tick, struct slot *slot, int64_t until_ns)
+{
+    do {
+        if (!slot->interrupted)
+            slot->more = 0;
+        slot->interrupted = !read_once(tick, slot);
+        if (slot->interrupted)
+            return 0;
+    } while (slot->more && now_ns(CLOCK_MONOTONIC) < until_ns);
+    return 1;
+}
+
+/* Read the flows of a slot until they have nothing more, or the time is over: what is left then stays in the kernel.
+ * Returns false when the events are to be looked at first: call again then. */
+int32_t tick_drain(struct tick *tick, struct slot *slot, int64_t until_ns)
+{
+    tick->event_count = 0;
+    return drain(tick, slot, until_ns);
+}
+
+static void sleep_until(int64_t moment_ns)
+{
+    struct timespec moment = {moment_ns / 1000000000, moment_ns % 1000000000};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &moment, NULL);
+}
+
+/* What Pump._run does for one slot after the other, until `until_ns`, until it is wanted, or until there are so many
+ * events that they are to be looked at. */
+void tick_run(struct tick *tick, struct slot *slots, int64_t count, int64_t period_ns, int64_t slot_ns, int64_t until_ns)
+{
+    tick->event_count = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (slots[i].interrupted && !drain(tick, &slots[i], until_ns))
+            return;
+    while (!__atomic_load_n(&tick->wanted, __ATOMIC_RELAXED)) {
+        struct slot *next = NULL;
+        for (int64_t i = 0; i < count; i++)
+            if (slots[i].count && (!next || slots[i].due_ns < next->due_ns))
+                next = &slots[i];
+        if (!next || next->due_ns > until_ns)
+            return;
+        sleep_until(next->due_ns);
+        int64_t missed = (now_ns(CLOCK_MONOTONIC) - next->due_ns) / period_ns;
+        if (missed > 0) {
+            next->due_ns += missed * period_ns;
+            tick_skip(tick, next, missed, period_ns);
+        }
+        tick_send(tick, next, next->due_ns);
+        next->due_ns += period_ns;
+        if (!drain(tick, next, next->due_ns - period_ns + slot_ns))
+            return;
+    }
 }

@@ -130,7 +130,10 @@ class PythonTick:
                 passed -= flow.wait
                 flow.wait = flow.every
                 flow.timestamp = (flow.timestamp + flow.step) & 0xFFFFFFFF
-                flow.index = (flow.index + 1) % len(flow.packets)
+                more = 1
+                while more:
+                    more = flow.packets[flow.index][3]
+                    flow.index = (flow.index + 1) % len(flow.packets)
                 if flow.sending:
                     flow.late += 1
                     self._lateness.add(periods * PERIOD_NS)
@@ -139,7 +142,7 @@ class PythonTick:
     def send(self, slot: int, due_ns: int) -> None:
         view, cdata, length = self._view, self._cdata, self._length
         protect = srtp.lib.srtp_protect
-        clock, late_ns, add = time.monotonic_ns, LATE_NS, self._lateness.add
+        clock, late_ns, lates = time.monotonic_ns, LATE_NS, list[int]()
         with_level, plain = _HEADER_WITH_LEVEL.pack_into, _HEADER.pack_into
         for flow in self._slots[slot]:
             flow.wait -= 1
@@ -151,44 +154,46 @@ class PythonTick:
                 continue
             if not flow.index:
                 flow.began_ns = due_ns
-            payload, extension = flow.packets[flow.index]
-            flow.index = (flow.index + 1) % len(flow.packets)
-            if not payload:
-                continue
-            flow.sequence = sequence = (flow.sequence + 1) & 0xFFFF
-            flow.used += 1
-            fate = AT_ONCE if flow.fates is None else next(flow.fates)
-            if not fate:
-                continue
-            if extension:
-                with_level(
-                    view, 0, 0x90, flow.second, sequence, timestamp, flow.ssrc, _EXTENSION_OF_ONE_WORD, extension
-                )
-                end = 20 + len(payload)
-                view[20:end] = payload
-            else:
-                plain(view, 0, 0x80, flow.second, sequence, timestamp, flow.ssrc)
-                end = 12 + len(payload)
-                view[12:end] = payload
-            flow.second = flow.payload_type
-            length[0] = end
-            if flow.tx is not None and protect(flow.tx, cdata, length):
-                flow.send_errors += 1
-                continue
-            if fate is not AT_ONCE:
-                self.held.take(flow, fate, bytes(view[: length[0]]), len(payload), due_ns)
-                continue
-            try:
-                flow.sent_bytes += flow.send(view[: length[0]])
-            except OSError:
-                flow.send_errors += 1
-                continue
-            flow.sent += 1
-            flow.octets += len(payload)
-            late = clock() - due_ns
-            if late > late_ns:
-                flow.late += 1
-            add(late)
+            more = 1
+            while more:
+                payload, extension, marker, more = flow.packets[flow.index]
+                flow.index = (flow.index + 1) % len(flow.packets)
+                if not payload:
+                    continue
+                flow.sequence = sequence = (flow.sequence + 1) & 0xFFFF
+                flow.used += 1
+                fate = AT_ONCE if flow.fates is None else next(flow.fates)
+                if not fate:
+                    continue
+                if extension:
+                    second, ssrc = flow.second | marker, flow.ssrc
+                    with_level(view, 0, 0x90, second, sequence, timestamp, ssrc, _EXTENSION_OF_ONE_WORD, extension)
+                    end = 20 + len(payload)
+                    view[20:end] = payload
+                else:
+                    plain(view, 0, 0x80, flow.second | marker, sequence, timestamp, flow.ssrc)
+                    end = 12 + len(payload)
+                    view[12:end] = payload
+                flow.second = flow.payload_type
+                length[0] = end
+                if flow.tx is not None and protect(flow.tx, cdata, length):
+                    flow.send_errors += 1
+                    continue
+                if fate is not AT_ONCE:
+                    self.held.take(flow, fate, bytes(view[: length[0]]), len(payload), due_ns)
+                    continue
+                try:
+                    flow.sent_bytes += flow.send(view[: length[0]])
+                except OSError:
+                    flow.send_errors += 1
+                    continue
+                flow.sent += 1
+                flow.octets += len(payload)
+                late = clock() - due_ns
+                if late > late_ns:
+                    flow.late += 1
+                lates.append(late)
+        self._lateness.add_each(lates)
 
     def drain(self, slot: int, until_ns: int) -> None:
         # all slots: epoll tells only of sockets that have something

@@ -149,6 +149,8 @@ def media(summary: Summary) -> Table:
         rows.append(["packet loss", wording.percent(media.loss)])
     if media.mos is not None:
         rows.append(["MOS (estimated)", wording.number(media.mos)])
+    if media.mos_sent is not None:
+        rows.append(["MOS of what the server received", wording.number(media.mos_sent)])
     for words, values in (
         ("jitter", media.jitter_ms),
         ("round trip", media.rtt_ms),

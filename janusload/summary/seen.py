@@ -26,7 +26,8 @@ class Media(Part):
         silent: peers that were connected and never received a packet.
         no_media: how often audio that was due stayed away for seconds, over all peers.
         mos: mean opinion score by the E-model, over all peers and all reports; `mos_p5` is what the worst twentieth of
-            them did not reach.
+            them did not reach. `mos_sent` and `mos_sent_p5` are the same of what the server had of them, by its RTCP
+            reports.
         heard: what listeners made out in what they received, in looks of a few seconds: `expected` talkers who should
             have been heard, `heard` of them, `missing` ones, and `unexpected` ones who were heard though muted or gone.
         mouth_to_ear_ms: from when a chirp was spoken until it could be played.
@@ -47,6 +48,8 @@ class Media(Part):
     no_media: int | None = None
     mos: float | None = None
     mos_p5: float | None = None
+    mos_sent: float | None = None
+    mos_sent_p5: float | None = None
     heard: dict[str, int] | None = None
     mouth_to_ear_ms: Quantiles | None = None
 

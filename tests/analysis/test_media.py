@@ -118,11 +118,12 @@ def test_participants_during_a_span(tmp_path: Path) -> None:
 
 def test_opinion_scores_are_of_all_reports_that_have_one(tmp_path: Path) -> None:
     scored = [
-        record._replace(mos=None if index == 0 else 4.4 if index < 18 else 2.0)
+        record._replace(mos=None if index == 0 else 4.4 if index < 18 else 2.0, mos_sent=3.0 if index % 2 else None)
         for index, record in enumerate(talking("a", 0, 21))
     ]
     found = media(tmp_path, scored)
     assert found.mos == pytest.approx((17 * 4.4 + 3 * 2.0) / 20) and found.mos_p5 == pytest.approx(2.0)
+    assert (found.mos_sent, found.mos_sent_p5) == (3.0, 3.0)
 
 
 def test_what_listeners_heard_is_counted_against_what_was_due(tmp_path: Path) -> None:
@@ -142,7 +143,13 @@ def test_what_listeners_heard_is_counted_against_what_was_due(tmp_path: Path) ->
 
 def test_nobody_listened(tmp_path: Path) -> None:
     found = media(tmp_path, talking("a", 0, 10))
-    assert (found.heard, found.mouth_to_ear_ms, found.mos, found.no_media) == (None, None, None, 0)
+    assert (found.heard, found.mouth_to_ear_ms, found.mos, found.mos_sent, found.no_media) == (
+        None,
+        None,
+        None,
+        None,
+        0,
+    )
 
 
 def test_audio_that_stayed_away_is_counted(tmp_path: Path) -> None:

@@ -8,6 +8,9 @@ Rows that say "reflector" talk to echo.c on loopback instead of Janus: RTP alone
 for. The floor is a C loop that sends and receives as many datagrams of the same size, and does nothing else; once to
 the reflector, whose one thread is seldom asleep, and once to one that has a thread for each participant, as Janus has:
 waking it is the sender's cost.
+
+Rows that say "each other" are two workers of ours whose peers talk to each other; the second of them has as many
+participants as keep both workers at 70 % of a core, by what the first took: does RTP still leave in time?
 """
 
 from __future__ import annotations
@@ -43,6 +46,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 OUT = ROOT / "reports" / "out" / "bench"
 SETTLE_S = 2.0
+#: of a core, for each worker in the rows that show whether RTP leaves in time
+BUSY_PERCENT = 70.0
 #: header with audio level, and SRTP's tag
 OVERHEAD_BYTES = 20 + 16
 
@@ -56,7 +61,8 @@ class Subject:
     Attributes:
         command: its command line for a number of participants.
         participants: how many to try.
-        with_janus: whether it talks to Janus, or to the reflector.
+        with_janus: whether it talks to Janus, or to somebody else.
+        busy_percent: of a core; if not 0, as many as take that are tried as well.
         rows: what was measured, by number of participants.
     """
 
@@ -64,7 +70,15 @@ class Subject:
     command: Command
     participants: tuple[int, ...]
     with_janus: bool = True
+    busy_percent: float = 0.0
     rows: dict[int, list[dict[str, float]]] = field(default_factory=dict)
+
+    def fill(self) -> None:
+        """Try as many, too, as take `busy_percent`, by what the most have taken."""
+        most = max(self.participants)
+        each = self.rows[most][-1]["cpu_percent_per_participant"]
+        self.participants += (round(self.busy_percent / each / 10) * 10,)
+        self.busy_percent = 0.0
 
 
 class Client:
@@ -231,6 +245,16 @@ def subjects(folder: Path, lab: Lab, ports: tuple[str, str] | None, with_pion: b
                 numbers,
             )
         )
+    for tick in ticks:
+        found.append(
+            Subject(
+                f"janusload, {tick} tick, each other",
+                lambda n, tick=tick: [python, own("janusload"), "each-other", str(n), tick],  # type: ignore[misc]
+                (200,),
+                with_janus=False,
+                busy_percent=2 * BUSY_PERCENT,
+            )
+        )
     if ports is not None:
         port, waking_port = ports
         for tick, most in zip(ticks, ((200, 500), (200, 1000)), strict=False):
@@ -274,13 +298,14 @@ def rows_of(found: list[Subject]) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| client | participants | CPU of a core per participant | MB per participant | packets/s out, in | p99 late |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| client | participants | CPU of a core each | in all | MB each | packets/s out, in | p99 late |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
         late = row.get("pacing_p99_ms")
         lines.append(
             f"| {row['subject']} | {row['participants']} | {row['cpu_percent_per_participant']:.3f} %"
+            f" | {row['cpu_percent_per_participant'] * row['participants']:.0f} %"
             f" | {row['rss_mb_per_participant']:.2f} | {row['sent_per_s']:.1f}, {row['received_per_s']:.1f}"
             f" | {'' if late is None else f'{late:.1f} ms'} |"
         )
@@ -319,11 +344,16 @@ def main() -> None:
             found = [each for each in found if options.only in each.name]
         for round_ in range(options.rounds):
             for subject in found:
-                for participants in subject.participants:
+                left = list(subject.participants)
+                while left:
+                    participants = left.pop(0)
                     measured = measure(subject, participants, lab.url, options.seconds)
                     subject.rows.setdefault(participants, []).append(measured)
                     figures = " ".join(f"{name}={value:.4g}" for name, value in measured.items() if value is not None)
                     print(f"round {round_ + 1}: {subject.name}, {participants}: {figures}", flush=True)
+                    if not left and subject.busy_percent:
+                        subject.fill()
+                        left.append(subject.participants[-1])
         rows = rows_of(found)
         (OUT / "media.json").write_text(json.dumps(rows, indent=1) + "\n")
         page = f"{machine()}; {time.strftime('%Y-%m-%d')}.\n\n{table(rows)}\n"
@@ -333,9 +363,11 @@ def main() -> None:
             setups = open_and_close(lab, options.setups)
             (OUT / "setups.json").write_text(json.dumps(setups, indent=1) + "\n")
             print(
-                f"{setups['peers']} peers opened and closed in a row: {setups['per_core_s']:.0f} per second of CPU"
-                f" ({setups['cpu_ms']:.1f} ms of the media worker each: ICE, DTLS, first packet, goodbye);"
-                f" memory {setups['growth_mb']:+.1f} MB from the middle to the end, descriptors {setups['fds']:+d}"
+                f"{setups['peers']} people joined a room and left it in {setups['took_s']:.0f} s:"
+                f" {setups['per_core_s']:.0f} set-ups per second of CPU ({setups['set_up_cpu_ms']:.1f} ms each of the"
+                f" media worker and the signalling together: attach, join, ICE, DTLS, first packet; the end"
+                f" {setups['end_cpu_ms']:.1f} ms); memory {setups['growth_mb']:+.1f} MB from the middle to the end,"
+                f" descriptors {setups['fds']:+d}"
             )
 
 

@@ -1,6 +1,9 @@
-"""Our own client of bench_media: an engine with one worker, as in a run. Speaks as pion/main.go does.
+"""Our own client of bench_media: an engine as in a run, with one worker. Speaks as pion/main.go does.
 
-usage: client_janusload.py ADDRESS COUNT python|c
+With `each-other` instead of an address it has two workers whose peers talk to each other, over loopback: ICE, DTLS,
+SRTP, consent checks and statistics as with Janus, and nobody else's CPU.
+
+usage: client_janusload.py ADDRESS|each-other COUNT python|c
 """
 
 from __future__ import annotations
@@ -16,6 +19,36 @@ from janusload.media.engine import Engine
 from janusload.media.participants import Peer
 from janusload.records import HealthRecord, Record
 
+EACH_OTHER = "each-other"
+LOOPBACK = "127.0.0.1"
+
+
+def write(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def with_the_far_end(engine: Engine, count: int, address: str, lines: Any) -> list[Peer]:
+    """Peers whose offers somebody else has answered."""
+    peers = []
+    for number in range(count):
+        peer = engine.peer(f"p{number}", route_to=address)
+        write({"offer": number, "sdp": peer.offer()["sdp"]})
+        peer.accept({"type": "answer", "sdp": json.loads(lines.readline())["sdp"]})
+        peers.append(peer)
+    return peers
+
+
+def with_each_other(engine: Engine, count: int) -> list[Peer]:
+    """Pairs of peers, one in each worker: the engine gives a peer to the worker that has the fewest."""
+    peers = []
+    for number in range(count // 2):
+        caller, callee = (engine.peer(f"p{number}-{side}", route_to=LOOPBACK) for side in "ab")
+        caller.accept(callee.answer(caller.offer()))
+        assert caller.worker != callee.worker
+        peers += [caller, callee]
+    return peers
+
 
 def main() -> None:
     address, count, tick = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -25,20 +58,11 @@ def main() -> None:
         if isinstance(record, HealthRecord) and record.pacing_p99_ms is not None:
             pacing.append(record.pacing_p99_ms)
 
-    def write(message: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps(message) + "\n")
-        sys.stdout.flush()
-
-    engine = Engine(tick=tick, on_record=seen)
+    engine = Engine(workers=2 if address == EACH_OTHER else 1, tick=tick, on_record=seen)
     engine.start()
     write({"up": True})
     lines = FileObject(sys.stdin)
-    peers: list[Peer] = []
-    for number in range(count):
-        peer = engine.peer(f"p{number}", route_to=address)
-        write({"offer": number, "sdp": peer.offer()["sdp"]})
-        peer.accept({"type": "answer", "sdp": json.loads(lines.readline())["sdp"]})
-        peers.append(peer)
+    peers = with_each_other(engine, count) if address == EACH_OTHER else with_the_far_end(engine, count, address, lines)
     while not all(peer.record and peer.record.received for peer in peers):
         gevent.sleep(0.1)
     write({"ready": True})

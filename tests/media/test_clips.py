@@ -236,3 +236,13 @@ def test_what_cannot_be_sent_is_refused(codec: str, ptime_ms: int, words: str) -
 def test_g711_shorter_than_a_packet_is_refused() -> None:
     with pytest.raises(MediaError, match="shorter than one packet"):
         clips.encode_g711("x", sounds.silence(0.01), "pcma")
+
+
+def test_frames_must_be_of_the_clips_packets() -> None:
+    def video(*frames: int) -> Clip:
+        return Clip("x", "VP8", 90_000, 1, 40, (b"a", b"b", b"c"), (127,) * 3, frames)
+
+    assert video(2, 1).ticks_per_packet == 3600
+    for wrong in ((2,), (2, 2), (3, 0), (4, -1)):
+        with pytest.raises(ValueError, match="3"):
+            video(*wrong)

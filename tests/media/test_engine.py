@@ -45,6 +45,7 @@ def test_audio_flows_both_ways_with_a_real_janus(each_lab: Lab, engine: Engine, 
     assert last.jitter_ms is not None and last.jitter_ms < 20
     assert last.first_packet_ms is not None and last.ice_ms is not None and last.dtls_ms is not None
     assert max(each.mos or 0 for each in heard.media(name)) > 4.2
+    assert max(each.mos_sent or 0 for each in heard.media(name)) > 4.2
     health = heard.health()
     assert health and all(each.process == "media-0" and each.rss_bytes > 1e7 and each.fds > 3 for each in health)
 
@@ -72,6 +73,10 @@ def test_loss_that_we_make_is_the_loss_that_janus_reports(lab: Lab, engine: Engi
         assert peer.record.remote_lost_share == pytest.approx(0.25, abs=0.04)
         # the echo has the gaps that we made
         assert peer.record.lost == pytest.approx(peer.record.sent / 3, abs=5)
+        # both directions had the loss, and each is scored by who heard it
+        until(lambda: peer.record and peer.record.mos_sent is not None)
+        assert peer.record.mos_sent is not None and 1 < peer.record.mos_sent < 2.6
+        assert peer.record.mos is not None and 1 < peer.record.mos < 2.6
 
 
 def test_two_peers_of_ours_and_a_loss_that_is_reported_exactly(engine: Engine, heard: Heard) -> None:

@@ -44,7 +44,7 @@ def test_a_message_longer_than_a_frame_is_refused_before_it_is_sent() -> None:
 
 
 def test_a_row_becomes_a_record() -> None:
-    row = [7, 5, "connected", 1, 2, 3, 4, 5, 6, 0.5, 0.25, 0.125, 12.5, 8.0, 4.5, 80.0, 4.25, 7, 10, True, 9]
+    row = [7, 5, "connected", 1, 2, 3, 4, 5, 6, 0.5, 0.25, 0.125, 12.5, 8.0, 4.5, 80.0, 4.25, 7, 10, True, 4.0, 9]
     assert len(row) == len(messages.MEDIA_FIELDS)
     record, dropped = messages.media_record(row, peer="talker-3", worker=1)
     assert (record.t_ns, record.peer, record.worker, record.state) == (5, "talker-3", 1, "connected")
@@ -52,4 +52,4 @@ def test_a_row_becomes_a_record() -> None:
     assert (record.lost, record.late) == (5, 6)
     assert (record.jitter_ms, record.rtt_ms, record.remote_lost_share, record.setup_ms) == (0.5, 0.25, 0.125, 12.5)
     assert (record.ice_ms, record.dtls_ms, record.first_packet_ms, record.mos) == (8.0, 4.5, 80.0, 4.25)
-    assert dropped == 9
+    assert (record.ssrc, record.used, record.receives, record.mos_sent, dropped) == (7, 10, True, 4.0, 9)

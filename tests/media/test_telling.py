@@ -8,6 +8,7 @@ import pytest
 from janusload.media import clips, messages
 from janusload.media.carried import PeerState
 from janusload.media.quality import Reception
+from janusload.media.rtcp import ReportBlock
 from janusload.media.telling import NO_MEDIA_S, Telling
 from janusload.records import PeerEventKind
 from tests.media.flows import flow_and_far
@@ -36,6 +37,7 @@ class Someone:
             late=0,
             rtt_ms=None,
             remote_lost_share=None,
+            reported=None,
             dropped=0,
             ssrc=9,
             used=0,
@@ -91,6 +93,35 @@ def test_scores_are_of_what_came_since_the_row_before() -> None:
     someone.flow.rtt_ms = 700.0
     someone.hears(50)
     assert row(telling)["mos"] < 3.7
+
+
+def test_what_was_sent_is_scored_by_the_servers_reports() -> None:
+    someone = Someone()
+    telling = told(someone)
+
+    def reports(highest: int, lost: int, jitter: int = 0) -> float | None:
+        someone.flow.reported = ReportBlock(9, 0, lost, highest, jitter, 0, 0)
+        found: float | None = row(telling)["mos_sent"]
+        return found
+
+    assert row(telling)["mos_sent"] is None
+    # where its count begins
+    assert reports(1_000, 3) is None
+    whole = reports(1_050, 3)
+    assert whole == pytest.approx(4.37, abs=0.05)
+    # nothing new was said
+    assert row(telling)["mos_sent"] is None
+    lossy = reports(1_100, 13)
+    assert lossy is not None and lossy < 2.2
+    assert reports(1_150, 13) == whole
+    shaken = reports(1_200, 13, jitter=48 * 200)
+    assert shaken is not None and shaken < 3.5
+    # all of it was lost: no score, as for who hears nothing
+    assert reports(1_250, 63) is None
+    # duplicates
+    assert reports(1_300, 60) == whole
+    someone.hears(50)
+    assert row(telling)["mos"] == whole
 
 
 def test_g711_bears_loss_better() -> None:

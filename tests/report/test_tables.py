@@ -50,8 +50,13 @@ def test_what_is_not_known_makes_no_row_but_sessions_left_behind() -> None:
         ["arrivals that no client could take", "0"],
         ["sessions left behind", "not known: Janus was not asked"],
     ]
-    few = tables.media(sample.summary(media=Media(participants=3, mos=4.2, heard={"tone": 2}))).rows
-    assert few == [["participants with audio at once", "3"], ["MOS (estimated)", "4.2"], ["heard: tone", "2"]]
+    few = tables.media(sample.summary(media=Media(participants=3, mos=4.2, mos_sent=3.1, heard={"tone": 2}))).rows
+    assert few == [
+        ["participants with audio at once", "3"],
+        ["MOS (estimated)", "4.2"],
+        ["MOS of what the server received", "3.1"],
+        ["heard: tone", "2"],
+    ]
 
 
 def test_server_has_its_log() -> None:
