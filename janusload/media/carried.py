@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import StrEnum
 
 from janusload.errors import MediaError
 from janusload.media.clips import Clip
 from janusload.media.flow import Flow, Tap
 from janusload.media.ice import Address
-from janusload.media.impairment import Fate
+from janusload.media.impairment import Fates
 
 
 class PeerState(StrEnum):
@@ -48,7 +48,7 @@ class Carried:
         number: int,
         *,
         clip: Clip,
-        fates: Iterator[Fate] | None,
+        fates: Fates | None,
         tap: Tap | None,
         on_change: Callable[[Carried], None],
     ) -> None:

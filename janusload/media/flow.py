@@ -6,14 +6,14 @@ import functools
 import itertools
 import random
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pylibsrtp
 
 from janusload.media import rtcp, srtp
 from janusload.media.clips import Clip
 from janusload.media.ice import Address
-from janusload.media.impairment import Fate
+from janusload.media.impairment import Fates
 from janusload.media.quality import Reception
 
 PERIOD_NS = 20_000_000
@@ -103,7 +103,7 @@ class Flow:
         payload_type: int,
         audio_level_id: int | None,
         incoming: Callable[[bytes, Address], None],
-        fates: Iterator[Fate] | None = None,
+        fates: Fates | None = None,
         tap: Tap | None = None,
     ) -> None:
         self.sock = sock
@@ -126,7 +126,7 @@ class Flow:
         self.sequence = random.getrandbits(15)
         self.timestamp = random.getrandbits(32)
         self.packets = laid_out(clip, audio_level_id)
-        self.fates = fates
+        self.fates = None if fates is None else iter(fates)
         self.tap = tap
         self.began_ns = 0
         # video begins with what it is decoded from
@@ -144,9 +144,9 @@ class Flow:
         self.reported: rtcp.ReportBlock | None = None
 
     @staticmethod
-    def plain_with(*, fates: Iterator[Fate] | None = None, tap: Tap | None = None, **_: object) -> bool:
-        """Whether a flow of these arguments only plays its clip and counts what comes: all that the C tick can."""
-        return fates is None and tap is None
+    def plain_with(*, fates: Fates | None = None, tap: Tap | None = None, **_: object) -> bool:
+        """Whether the C tick can run a flow of these arguments: nothing is held back, and nobody listens."""
+        return (fates is None or not fates.hold) and tap is None
 
     @property
     def dropped(self) -> int:

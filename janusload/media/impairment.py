@@ -40,7 +40,22 @@ _MS = 1_000_000
 _KEYS = ("loss", "duplicate", "reorder", "delay", "jitter", "seed")
 
 
-def fates(wanted: str | Mapping[str, object] | None, *, seed: int, ptime_ms: int = 20) -> Iterator[Fate] | None:
+class Fates:
+    """For each packet in turn what becomes of it; to be gone through once.
+
+    Attributes:
+        hold: whether any of them may be held back. If not, each is sent so and so often at once.
+    """
+
+    def __init__(self, each: Iterator[Fate], *, hold: bool) -> None:
+        self._each = each
+        self.hold = hold
+
+    def __iter__(self) -> Iterator[Fate]:
+        return self._each
+
+
+def fates(wanted: str | Mapping[str, object] | None, *, seed: int, ptime_ms: int = 20) -> Fates | None:
     """For each packet in turn what becomes of it; None if all leave at once.
 
     Args:
@@ -63,7 +78,8 @@ def fates(wanted: str | Mapping[str, object] | None, *, seed: int, ptime_ms: int
     delay_ns, jitter_ns = (_hold(key, table.get(key, 0.0)) for key in ("delay", "jitter"))
     # half a packet more, so that the overtaken one does not leave together with the one that overtakes it
     overtaken_ns = ptime_ms * 3 * _MS // 2
-    return _play(picks, delay_ns, jitter_ns, overtaken_ns, source)
+    each = _play(picks, delay_ns, jitter_ns, overtaken_ns, source)
+    return Fates(each, hold=bool(delay_ns or jitter_ns or "reorder" in picks))
 
 
 def _play(

@@ -50,6 +50,8 @@ COMPILE_S = 60.0
 _LARGEST = 2048
 _EVENTS = 64
 _LATE_STEPS = 1000
+#: packets whose losses and copies C knows ahead of time: some seconds
+_FORESEEN = 256
 
 
 class NoNativeTick(Exception):
@@ -81,6 +83,7 @@ class _Flow(ctypes.Structure):
         ("tx", ctypes.c_void_p),
         ("rx", ctypes.c_void_p),
         ("packets", ctypes.POINTER(_Packet)),
+        ("copies", ctypes.c_void_p),
         *(
             (name, ctypes.c_int64)
             for name in (
@@ -92,7 +95,7 @@ class _Flow(ctypes.Structure):
             (name, ctypes.c_uint32)
             for name in (
                 *("packet_count", "index", "every", "wait", "step", "timestamp", "ssrc", "sequence"),
-                *("payload_type", "second", "sending"),
+                *("payload_type", "second", "sending", "copy", "unused"),
             )
         ),
         ("fd", ctypes.c_int32),
@@ -276,7 +279,7 @@ class NativeReception(Reception):
 class NativeFlow(Flow):
     """A `Flow` that C runs."""
 
-    __slots__ = ("_c", "_keep_packets", "_remote", "address")
+    __slots__ = ("_c", "_copies", "_foreseen", "_keep_packets", "_remote", "address")
 
     sending = _field("sending")
     sequence = _field("sequence")
@@ -310,6 +313,11 @@ class NativeFlow(Flow):
         self._keep_packets = _packets(options["clip"], self.level_id)
         state.packets, state.packet_count = self._keep_packets, len(self.packets)
         self.reception = NativeReception(state.reception, options["clip"].clock_rate)
+        self._foreseen = 0
+        if self.fates is not None:
+            self._copies = (ctypes.c_uint8 * _FORESEEN)()
+            state.copies = ctypes.addressof(self._copies)
+            self.foresee()
         self.address = ctypes.addressof(state)
         self._remote: Any = None
 
@@ -319,6 +327,14 @@ class NativeFlow(Flow):
         if self._remote is None:
             self._remote = self.sock.getpeername()
         return self._remote
+
+    def foresee(self) -> None:
+        """Tell C what becomes of the next packets, before it has used up what it knows."""
+        copy = self._c.copy
+        if self.fates is not None and self._foreseen - copy < _FORESEEN // 2:
+            for at in range(self._foreseen, copy + _FORESEEN):
+                self._copies[at % _FORESEEN] = len(next(self.fates))
+            self._foreseen = copy + _FORESEEN
 
 
 @functools.lru_cache(maxsize=64)
@@ -349,6 +365,7 @@ class NativeTick:
             setattr(self._state, name, _address(srtp.ffi.addressof(srtp.lib, f"srtp_{name}")))
         self._at = ctypes.addressof(self._state)
         self._flows: dict[int, NativeFlow] = {}
+        self._impaired: list[NativeFlow] = []
         self._in_slot: list[list[NativeFlow]] = [[] for _ in range(slots)]
         self._slots = (_Slot * slots)()
         self._slots_at = [ctypes.addressof(each) for each in self._slots]
@@ -358,11 +375,15 @@ class NativeTick:
     def add(self, flow: NativeFlow) -> None:
         self._flows[flow.address] = flow
         self._in_slot[flow.slot].append(flow)
+        if flow.fates is not None:
+            self._impaired.append(flow)
         self._fill(flow.slot)
 
     def remove(self, flow: NativeFlow) -> None:
         del self._flows[flow.address]
         self._in_slot[flow.slot].remove(flow)
+        if flow.fates is not None:
+            self._impaired.remove(flow)
         self._fill(flow.slot)
 
     def _fill(self, index: int) -> None:
@@ -391,6 +412,7 @@ class NativeTick:
         self._library.tick_skip(self._at, self._slots_at[slot], periods, PERIOD_NS)
 
     def send(self, slot: int, due_ns: int) -> None:
+        self._foresee()
         self._library.tick_send(self._at, self._slots_at[slot], due_ns)
 
     def drain(self, slot: int, until_ns: int) -> None:
@@ -407,6 +429,7 @@ class NativeTick:
             slot_ns: how long a slot is.
             until_ns: when to come back, monotonic; sooner after `interrupt`, or when there is much for Python to do.
         """
+        self._foresee()
         for slot, due_ns in zip(self._slots, due, strict=True):
             slot.due_ns = due_ns
         self._library.tick_run(self._at, self._slots_at[0], len(due), PERIOD_NS, slot_ns, until_ns)
@@ -417,6 +440,10 @@ class NativeTick:
     def interrupt(self) -> None:
         """Have `run` come back after the slot that it is at; on any thread."""
         self._state.wanted = 1
+
+    def _foresee(self) -> None:
+        for flow in self._impaired:
+            flow.foresee()
 
     def _heed(self) -> None:
         """What is Python's business."""

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +28,7 @@ from janusload.media.carried import Carried, PeerState, nowhere
 from janusload.media.clips import Clip
 from janusload.media.flow import Tap
 from janusload.media.ice import Address, PeerSocket, SocketConnection
-from janusload.media.impairment import Fate
+from janusload.media.impairment import Fates
 from janusload.media.pump import Pump
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Peer(Carried):
         number: int,
         *,
         clip: Clip,
-        fates: Iterator[Fate] | None,
+        fates: Fates | None,
         tap: Tap | None = None,
         controlling: bool,
         addresses: list[str],

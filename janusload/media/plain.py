@@ -11,14 +11,14 @@ import contextlib
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from janusload.errors import MediaError
 from janusload.media.carried import Carried, PeerState, nowhere
 from janusload.media.clips import Clip
 from janusload.media.flow import Tap
 from janusload.media.ice import SO_TIMESTAMPNS
-from janusload.media.impairment import Fate
+from janusload.media.impairment import Fates
 from janusload.media.pump import Pump
 
 
@@ -30,7 +30,7 @@ class PlainPeer(Carried):
         number: int,
         *,
         clip: Clip,
-        fates: Iterator[Fate] | None,
+        fates: Fates | None,
         tap: Tap | None = None,
         payload_type: int,
         address: str,

@@ -15,6 +15,7 @@ enum {
     BATCH = 4,           /* datagrams that are read by one call */
     MOST_OF_ONE = 64,    /* datagrams of one flow before the others have their turn */
     EVENTS = 64,
+    FORESEEN = 256,      /* as in native.py */
     LATE_STEPS = 1000,   /* as quality.Lateness */
     LATE_STEP_NS = 100000,
     REPLAY_FAIL = 9,     /* as srtp.REPLAYED */
@@ -44,10 +45,11 @@ struct reception {
 struct flow {
     void *tx, *rx;
     const struct packet *packets;
+    const uint8_t *copies; /* how often each of the next FORESEEN packets is sent, from `copy` on; NULL: once */
     int64_t sent, sent_bytes, octets, used, late, received_bytes;
     int64_t forged, replayed, strange, send_errors, receive_errors, began_ns;
     uint32_t packet_count, index, every, wait, step, timestamp, ssrc, sequence;
-    uint32_t payload_type, second, sending;
+    uint32_t payload_type, second, sending, copy, unused;
     int32_t fd;
     struct reception reception;
 };
@@ -161,6 +163,9 @@ static void send_one(struct tick *tick, struct flow *flow, const struct packet *
 
     flow->sequence = (flow->sequence + 1) & 0xFFFF;
     flow->used++;
+    int copies = flow->copies ? flow->copies[flow->copy++ % FORESEEN] : 1;
+    if (!copies)
+        return;
     buffer[0] = packet->extension ? 0x90 : 0x80;
     buffer[1] = flow->second | packet->marker;
     put16(buffer + 2, flow->sequence);
@@ -180,18 +185,20 @@ static void send_one(struct tick *tick, struct flow *flow, const struct packet *
         flow->send_errors++;
         return;
     }
-    ssize_t bytes = send(flow->fd, buffer, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (bytes < 0) {
-        flow->send_errors++;
-        return;
+    while (copies--) {
+        ssize_t bytes = send(flow->fd, buffer, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (bytes < 0) {
+            flow->send_errors++;
+            continue;
+        }
+        flow->sent_bytes += bytes;
+        flow->sent++;
+        flow->octets += packet->size;
+        int64_t late_ns = now_ns(CLOCK_MONOTONIC) - due_ns;
+        if (late_ns > tick->late_after_ns)
+            flow->late++;
+        count_late(tick, late_ns);
     }
-    flow->sent_bytes += bytes;
-    flow->sent++;
-    flow->octets += packet->size;
-    int64_t late_ns = now_ns(CLOCK_MONOTONIC) - due_ns;
-    if (late_ns > tick->late_after_ns)
-        flow->late++;
-    count_late(tick, late_ns);
 }
 
 void tick_send(struct tick *tick, struct slot *slot, int64_t due_ns)

@@ -19,7 +19,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from janusload.addresses import is_private
@@ -28,7 +28,7 @@ from janusload.media import clips, ice, impairment, messages, sdp
 from janusload.media.carried import Carried, PeerState
 from janusload.media.flow import Tap
 from janusload.media.hearing import Heard, Listener
-from janusload.media.impairment import Fate
+from janusload.media.impairment import Fates
 from janusload.media.listening import Listening, row
 from janusload.media.messages import Message, TickChoice
 from janusload.media.peer import Peer, SharedCertificate
@@ -182,7 +182,7 @@ class Worker:
         self._keep(peer)
         return peer
 
-    def _fates(self, message: Message) -> Iterator[Fate] | None:
+    def _fates(self, message: Message) -> Fates | None:
         return impairment.fates(message["impair"], seed=message["peer"], ptime_ms=message["ptime_ms"])
 
     def _tap(self, message: Message) -> Tap | None:

@@ -119,3 +119,20 @@ def test_what_makes_no_sense_is_refused_with_a_reason(wanted: str, words: str) -
     with pytest.raises(MediaError, match=words) as caught:
         impairment.fates(wanted, seed=1)
     assert caught.value.phase == "media"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hold"),
+    [
+        ("every:2", False),
+        ("loss=random:0.1,duplicate=every:3", False),
+        ("reorder=every:4", True),
+        ("loss=every:2,jitter=5", True),
+        ("delay=1", True),
+        ("delay=0", False),
+    ],
+)
+def test_it_is_known_whether_packets_are_held_back(wanted: str, hold: bool) -> None:
+    found = impairment.fates(wanted, seed=1)
+    assert found is not None and found.hold is hold
+    assert any(sum(fate) for fate in islice(found, 500)) is hold

@@ -6,14 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import cycle
 
 import pytest
 from aiortc.rtp import RtcpByePacket, RtcpPacket, RtcpSdesPacket, RtcpSrPacket, RtpPacket
 
 from janusload.media import clips, impairment, pump, rtcp, sounds
 from janusload.media.flow import HANDED_BACK_LIMIT, LATE_NS, PERIOD_NS, Flow
-from janusload.media.impairment import AT_ONCE, LOST, Fate
+from janusload.media.impairment import Fates
 from janusload.media.messages import TickChoice
 from janusload.media.pump import Pump
 from tests.media.flows import CLIP, Far, flow_and_far
@@ -127,7 +126,7 @@ def test_longer_packets_leave_less_often(kind: str) -> None:
 
 
 def test_withheld_packets_are_gaps(kind: str) -> None:
-    with flow_and_far(kind, fates=cycle([AT_ONCE, LOST])) as (flow, far), by_hand(kind, flow) as pumping:
+    with flow_and_far(kind, fates=held("every:2")) as (flow, far), by_hand(kind, flow) as pumping:
         tick(pumping, 6)
         packets = rtp_from(far)
         assert [packet.sequence_number - packets[0].sequence_number for packet in packets] == [0, 2, 4]
@@ -218,11 +217,9 @@ def test_video_that_was_missed_or_paused_goes_on_with_a_whole_frame(kind: str) -
         assert [packet.marker for packet in packets] == [0, 0, 0, 0, 1]
 
 
-def test_losses_of_video_are_packets_of_a_frame() -> None:
-    kind = TickChoice.PYTHON
-    fates = cycle([AT_ONCE, AT_ONCE, LOST])
+def test_losses_of_video_are_packets_of_a_frame(kind: str) -> None:
     with (
-        flow_and_far(kind, clip=VIDEO, payload_type=97, audio_level_id=None, fates=fates) as (flow, far),
+        flow_and_far(kind, clip=VIDEO, payload_type=97, audio_level_id=None, fates=held("every:3")) as (flow, far),
         by_hand(kind, flow) as pumping,
     ):
         tick(pumping, 8)
@@ -230,7 +227,7 @@ def test_losses_of_video_are_packets_of_a_frame() -> None:
         assert (flow.sent, flow.used) == (6, 9)
 
 
-def held(pattern: str) -> Iterator[Fate]:
+def held(pattern: str) -> Fates:
     found = impairment.fates(pattern, seed=1)
     assert found is not None
     return found

@@ -113,6 +113,7 @@ def test_interrupts_are_the_parents_business(lasting: Told) -> None:
         ({"clip": "song"}, "media", "no clip 'song'"),
         ({"impair": "always"}, "media", "loss has no pattern"),
         ({"clip": "file:/nowhere"}, "media", "cannot be read"),
+        ({"clip": f"file:{__file__}"}, "media", "cannot be read"),
         ({"codec": "g722"}, "media", "no codec 'g722'"),
         ({"ptime_ms": 30}, "media", "packets of 30 ms"),
         ({"route_to": "nowhere"}, "ice", "no route"),
