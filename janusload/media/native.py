@@ -355,8 +355,6 @@ class NativeTick:
         NoNativeTick: it cannot be had here.
     """
 
-    FILL = 100
-
     def __init__(self, slots: int, lateness: Lateness) -> None:
         self._library = library()
         self._lateness = lateness

@@ -39,6 +39,10 @@ from janusload.media.tick import BUFFER_BYTES, PythonTick, Tick
 SLOTS = 4
 SLOT_NS = PERIOD_NS // SLOTS
 
+#: flows that a slot gets before the next one is opened. More in one burst are late where the server shares the cores:
+#: each packet wakes a thread of Janus, which takes some 80 us and goes first
+FILL = 50
+
 #: how long the C tick may run by itself: what it hands back waits so long, as do our reports
 ASIDE_NS = 50_000_000
 
@@ -78,7 +82,6 @@ class Pump:
                 if tick == TickChoice.C:
                     raise MediaError(f"no C tick: {exc}", phase="worker") from exc
                 self.without_c = str(exc)
-        self._fill = self._ticks[NativeFlow if self.tick is TickChoice.C else Flow].FILL
         #: flows in each slot
         self._filled = [0] * SLOTS
         #: when each slot is to send next
@@ -192,7 +195,7 @@ class Pump:
             # closed before it came to be added; its release finds nothing to do
             return
         flow.slot = next(
-            (index for index in range(SLOTS) if self._filled[index] < self._fill),
+            (index for index in range(SLOTS) if self._filled[index] < FILL),
             min(range(SLOTS), key=self._filled.__getitem__),
         )
         self._filled[flow.slot] += 1

@@ -43,13 +43,7 @@ F = TypeVar("F", bound=Flow, contravariant=True)
 
 
 class Tick(Protocol[F]):
-    """What the pump asks of a tick; all on the pump's thread.
-
-    Attributes:
-        FILL: flows that a slot gets before the next one is opened.
-    """
-
-    FILL: int
+    """What the pump asks of a tick; all on the pump's thread."""
 
     def add(self, flow: F) -> None:
         """Take a flow, into the slot that it names."""
@@ -86,8 +80,6 @@ class PythonTick:
     Attributes:
         held: what is to leave later than its turn.
     """
-
-    FILL = 50
 
     def __init__(self, slots: int, lateness: Lateness) -> None:
         self._lateness = lateness

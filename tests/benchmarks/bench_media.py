@@ -20,12 +20,10 @@ import contextlib
 import json
 import os
 import platform
-import shutil
 import statistics
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -39,11 +37,10 @@ import psutil
 from janusload.lab import Lab, LabOptions
 from janusload.media import clips, native
 from janusload.media.ice import local_addresses
+from tests.benchmarks.builds import HERE, ROOT, compile_c, compile_pion
 from tests.benchmarks.setups import open_and_close
 from tests.media.echotest import EchoTest, echotest
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 OUT = ROOT / "reports" / "out" / "bench"
 SETTLE_S = 2.0
 #: of a core, for each worker in the rows that show whether RTP leaves in time
@@ -184,35 +181,6 @@ def reflector(program: Path, threads: int = 1) -> Iterator[str]:
         process.stdout.close()
 
 
-def compile_c(folder: Path, say: Callable[[str], None]) -> bool:
-    """Build echo.c and floor.c; False where no C compiler is."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        say("left out: the floor and all rows with the reflector (no C compiler; `apt-get install gcc libc6-dev`)")
-        return False
-    for name in ("echo", "floor"):
-        subprocess.run([compiler, "-O2", "-pthread", "-o", str(folder / name), str(HERE / f"{name}.c")], check=True)
-    return True
-
-
-def compile_pion(folder: Path, say: Callable[[str], None]) -> bool:
-    """Build the pion client from Debian's packages, offline; False where they are missing."""
-    library = Path("/usr/share/gocode/src/github.com/pion/webrtc")
-    if shutil.which("go") is None or not library.is_dir():
-        say("left out: pion (no Go; `apt-get install golang-go golang-github-pion-webrtc.v3-dev`)")
-        return False
-    # Debian's libraries have no module versions: a GOPATH, in which a go.mod makes `/v3` in import paths work
-    with tempfile.TemporaryDirectory() as path:
-        source = Path(path) / "src" / "janusload" / "pion"
-        shutil.copytree(HERE / "pion", source)
-        settings = {"GOPATH": f"{path}:/usr/share/gocode", "GO111MODULE": "off", "GOFLAGS": ""}
-        say("building the pion client (some 30 s the first time)")
-        subprocess.run(
-            ["go", "build", "-o", str(folder / "pion"), "."], cwd=source, env={**os.environ, **settings}, check=True
-        )
-    return True
-
-
 def subjects(folder: Path, lab: Lab, ports: tuple[str, str] | None, with_pion: bool, *, largest: int) -> list[Subject]:
     """Who takes part, as far as they can be had here."""
     clip = clips.make("speech")
@@ -272,7 +240,7 @@ def subjects(folder: Path, lab: Lab, ports: tuple[str, str] | None, with_pion: b
                 Subject(
                     f"floor, {name}",
                     lambda n, floor=floor: [*floor, str(n), str(size)],  # type: ignore[misc]
-                    (*numbers, 1000) if at == port else numbers[-1:],
+                    (*numbers[-1:], 1000) if at == port else numbers[-1:],
                     with_janus=False,
                 )
             )

@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 import gevent
+import gevent.pool
 from gevent.fileobject import FileObject
 
 from janusload.media.engine import Engine
@@ -21,6 +22,8 @@ from janusload.records import HealthRecord, Record
 
 EACH_OTHER = "each-other"
 LOOPBACK = "127.0.0.1"
+#: pairs that are set up at the same time
+AT_ONCE = 8
 
 
 def write(message: dict[str, Any]) -> None:
@@ -42,11 +45,17 @@ def with_the_far_end(engine: Engine, count: int, address: str, lines: Any) -> li
 def with_each_other(engine: Engine, count: int) -> list[Peer]:
     """Pairs of peers, one in each worker: the engine gives a peer to the worker that has the fewest."""
     peers = []
+
+    def pair(caller: Peer, callee: Peer) -> None:
+        caller.accept(callee.answer(caller.offer()))
+
+    pool = gevent.pool.Pool(AT_ONCE)
     for number in range(count // 2):
         caller, callee = (engine.peer(f"p{number}-{side}", route_to=LOOPBACK) for side in "ab")
-        caller.accept(callee.answer(caller.offer()))
         assert caller.worker != callee.worker
+        pool.spawn(pair, caller, callee)
         peers += [caller, callee]
+    pool.join(raise_error=True)
     return peers
 
 

@@ -459,12 +459,11 @@ def test_a_full_socket_buffer_is_counted() -> None:
 
 def test_slots_are_filled_one_after_the_other(kind: str) -> None:
     pumping = Pump(kind)
-    fill = pumping._fill
     with ExitStack() as stack:
-        flows = [stack.enter_context(flow_and_far(kind))[0] for _ in range(fill + 2)]
+        flows = [stack.enter_context(flow_and_far(kind))[0] for _ in range(pump.FILL + 2)]
         for flow in flows:
             pumping._add(flow, [])
-        assert [flow.slot for flow in flows] == [0] * fill + [1, 1]
+        assert [flow.slot for flow in flows] == [0] * pump.FILL + [1, 1]
 
 
 def test_release_of_what_was_never_added_is_nothing(kind: str, running: Pump) -> None:
