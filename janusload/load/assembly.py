@@ -93,9 +93,9 @@ def hear_share(scenario: Scenario) -> float:
 def media_workers(scenario: Scenario, processes: int = 1) -> int:
     """How many media workers one of `processes` signalling processes of this machine has.
 
-    The cores that signalling leaves are shared among them, at least one each.
+    The cores that signalling leaves of those that we may use are shared among them, at least one each.
     """
-    spare = max(1, ((os.cpu_count() or 2) - processes) // processes)
+    spare = max(1, (len(os.sched_getaffinity(0)) - processes) // processes)
     return max(1, min(spare, -(-scenario.user_count // processes // _PEERS_PER_MEDIA_WORKER)))
 
 
