@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -195,6 +196,73 @@ def test_more_than_there_is_room_for_is_read_in_turns() -> None:
         assert flow.handed_back + flow.overflowed < 400
         tick.drain(0, time.monotonic_ns() + 10**10)
         assert flow.handed_back + flow.overflowed == 400
+
+
+def test_it_runs_by_itself_until_it_is_time() -> None:
+    with flow_and_far(TickChoice.C) as (flow, far), flow_and_far(TickChoice.C) as (other, other_far):
+        tick = NativeTick(4, Lateness())
+        other.slot = 2
+        tick.add(flow)
+        tick.add(other)
+        now = time.monotonic_ns()
+        due = [now + index * PERIOD_NS // 4 for index in range(4)]
+        far.sock.send(b"\0stun")
+        tick.run(due, PERIOD_NS // 4, now + 3 * PERIOD_NS - 1)
+        assert time.monotonic_ns() >= now + 2 * PERIOD_NS
+        assert flow.used == other.used == len(far.received()) == len(other_far.received())
+        assert 1 <= flow.used <= 3
+        # on the same beat, and slots without flows stay where they were
+        assert due[0] > now and (due[0] - now) % PERIOD_NS == 0 and due[1] == now + PERIOD_NS // 4
+        assert flow.handed_back == 1
+        # nothing is due before then: it does not wait for it
+        before = time.monotonic_ns()
+        tick.run(due, PERIOD_NS // 4, before)
+        assert time.monotonic_ns() < before + PERIOD_NS * 10 and flow.handed_back == 1
+
+
+def test_it_comes_back_when_it_is_wanted() -> None:
+    with flow_and_far(TickChoice.C) as (flow, _):
+        tick = NativeTick(1, Lateness())
+        tick.add(flow)
+        began = time.monotonic_ns()
+        waker = threading.Timer(0.1, tick.interrupt)
+        waker.start()
+        tick.run([began], PERIOD_NS, began + 10**10)
+        assert 0.1e9 <= time.monotonic_ns() - began < 5e9
+        waker.join()
+        # once: the next time it runs again
+        used = flow.used
+        tick.run([time.monotonic_ns()], PERIOD_NS, time.monotonic_ns() + PERIOD_NS)
+        assert flow.used > used
+
+
+def test_time_that_was_missed_while_it_ran_by_itself_is_not_sent_in_a_burst() -> None:
+    with flow_and_far(TickChoice.C) as (flow, far):
+        tick = NativeTick(1, Lateness())
+        tick.add(flow)
+        before, timestamp = time.monotonic_ns(), flow.timestamp
+        tick.run([before - 10 * PERIOD_NS], PERIOD_NS, before)
+        passed = 11 + (time.monotonic_ns() - before) // PERIOD_NS
+        assert len(far.received()) == flow.sent == flow.used == 1
+        # the ten that were missed, and the one that left, if it was late
+        assert 10 <= flow.late <= passed
+        assert (flow.timestamp - timestamp) & 0xFFFFFFFF in (960 * flow.late, 960 * (flow.late + 1))
+
+
+def test_a_flood_at_one_does_not_keep_it_from_the_others() -> None:
+    with flow_and_far(TickChoice.C) as (flow, far), flow_and_far(TickChoice.C) as (other, other_far):
+        tick = NativeTick(1, Lateness())
+        tick.add(flow)
+        tick.add(other)
+        due = [time.monotonic_ns()]
+        for _ in range(3):
+            for _ in range(100):
+                far.sock.send(b"\0flood")
+            other_far.sock.send(b"\0one")
+            for _ in range(4):
+                tick.run(due, PERIOD_NS, time.monotonic_ns() + PERIOD_NS)
+        assert flow.handed_back + flow.overflowed == 300
+        assert other.handed_back == 3
 
 
 @pytest.mark.parametrize(
