@@ -72,7 +72,7 @@ class People:
         coming_s, going_s: CPU that their set-ups and their ends have cost.
     """
 
-    def __init__(self, engine: Engine, session: Session, room: int, address: str) -> None:
+    def __init__(self, engine: Engine, session: Session, room: int | str, address: str) -> None:
         self._engine, self._session, self._room, self._address = engine, session, room, address
         self.coming_s = self.going_s = 0.0
 
