@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import re
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
@@ -20,6 +20,7 @@ VERSION = 1
 LONGEST_BYTES = 1 << 20
 _MOST_GROUPS = 2000
 _MOST_NOTES = 50
+_LOCK = re.compile(r"lock 0x[0-9a-f]{1,16} \S+")
 _STATES = frozenset("RSDTtZXxKWPI")
 _LARGEST = 1 << 60
 
@@ -136,10 +137,10 @@ def _numbers(facts: Any, types: dict[str, Any]) -> dict[str, Any]:
         kind = types.get(name)
         if kind not in (int, float) or name == "t_ns":
             continue  # a text, or of a newer version
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
             raise Nonsense(f"`{name}` is no number")
         if not 0 <= value < _LARGEST:
-            raise Nonsense(f"`{name}` cannot be {value:g}")
+            raise Nonsense(f"`{name}` cannot be {'less than 0' if value < 0 else 'as large as that'}")
         found[name] = int(value) if kind is int else float(value)
     return found
 
@@ -153,7 +154,10 @@ def _threads(groups: Any, now_ns: int) -> list[ThreadRecord] | None:
     for group in groups:
         match group:
             case [str(kind), str(state), str(waits), int(count)] if state in _STATES and 0 < count < 1_000_000:
-                found.append(ThreadRecord(now_ns, visible(kind)[:32], state, visible(waits)[:160], count))
+                waits = visible(waits)[:160]
+                if waits.startswith("lock ") and _LOCK.fullmatch(waits) is None:
+                    raise Nonsense("`threads` has a lock without address and module")
+                found.append(ThreadRecord(now_ns, visible(kind)[:32], state, waits, count))
             case _:
                 raise Nonsense("`threads` has a group that is none")
     return found

@@ -16,11 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from janusload.errors import JanusloadError, SurroundingsError, UsageError
 from janusload.lab import Lab
 from janusload.log_categories import LogCategory
-from janusload.records import LogRecord, ServerRecord, ThreadRecord
+from janusload.records import LogRecord, Rung, ServerRecord, ThreadRecord
 from janusload.server.agent import AgentServer, Sampler
 from janusload.server.log import FileSource, LogWatch
 from janusload.server.process import Observation
@@ -28,6 +30,7 @@ from janusload.server.remote import AgentWatch, Refused
 from janusload.server.threads import ThreadTable
 from janusload.server.watch import LocalWatch, Look
 from janusload.server.wire import Nonsense, decode, encode
+from janusload.stall_watch import StallWatch
 
 TOKEN = "a-token-that-nobody-guesses"
 
@@ -199,6 +202,8 @@ def test_lies_are_counted_and_left_out_and_silence_is_noticed() -> None:
         b'{"server": {"state": "S", "rss_bytes": 1e400}, "log": {}}\n',
         b'{"log": {"ice_failed": -1}}\n',
         b'{"server": {"state": "S"}, "threads": [["hloop", "S", "", 0]], "log": {}}\n',
+        b'{"server": {"state": "S", "fds": 1%s}, "log": {}}\n' % (b"0" * 400),
+        b'{"server": {"state": "S"}, "threads": [["hloop", "S", "lock 0x1", 2]], "log": {}}\n',
         b"[" * 100_000 + b"\n",
     ]
     notes: list[str] = []
@@ -237,6 +242,40 @@ def test_what_a_newer_agent_adds_is_passed_over() -> None:
     assert found.log == [LogRecord(1, LogCategory.OTHER, 3)]
     with pytest.raises(Nonsense):
         decode(b'"text"', 1)
+
+
+WAITS = st.sampled_from(["", "lock 0x7f libjanus_audiobridge.so", "lock 0x7f", "lock ", "disk", "disk x", "frozen"])
+ODD = st.one_of(st.none(), st.booleans(), st.floats(), st.just(10**400), st.text(max_size=5))
+NUMBERS = st.one_of(st.integers(0, 2000), st.integers(0, 2000), ODD)
+GROUPS = st.lists(st.tuples(st.just("hloop"), st.sampled_from("SDRT"), WAITS, st.integers(1, 9)), max_size=3)
+MESSAGES = st.fixed_dictionaries(
+    {"log": st.dictionaries(st.sampled_from(["emfile", "other", "x"]), st.integers(0, 2), max_size=1)},
+    optional={
+        "server": st.fixed_dictionaries(
+            {"state": st.sampled_from(["S", "D", "T", "", "Q"])},
+            optional=dict.fromkeys(("cpu_percent", "fds", "fds_limit", "cgroup_bytes", "cgroup_limit_bytes"), NUMBERS),
+        ),
+        "threads": st.one_of(GROUPS, GROUPS, ODD),
+    },
+)
+
+
+@given(st.lists(MESSAGES, min_size=2, max_size=5))
+def test_whatever_an_agent_says_is_nonsense_or_can_be_judged(messages: list[dict[str, object]]) -> None:
+    watch = StallWatch()
+    for rung in Rung:
+        watch.notice(rung, 0, 1, "answered")
+    for second, message in enumerate(messages, 1):
+        for rung in Rung:
+            watch.notice(rung, second * 10**9, second * 10**9 + 750_000_000, "overdue")
+        try:
+            look = decode(json.dumps(message).encode(), second * 10**9 + 800_000_000)
+        except Nonsense:
+            continue
+        if look.seen is not None:
+            threads = look.seen.threads
+            watch.look(look.seen.server, None if threads is None else threads.records(), look.log)
+        watch.stall = watch.judge(second * 10**9 + 900_000_000)
 
 
 @pytest.mark.parametrize("where", ["ws://x", "http://", "http://user@127.0.0.1", "http://127.0.0.1:x", "nonsense"])
