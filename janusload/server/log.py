@@ -20,7 +20,7 @@ from typing import Protocol
 from janusload.errors import SurroundingsError
 from janusload.log_categories import LogCategory
 from janusload.records import LogRecord
-from janusload.server.log_lines import classify, visible
+from janusload.server.log_lines import classify, visible, without_secrets
 
 #: longer lines are cut here; Janus's own stay below 2 kB, SDPs come as many lines
 LONGEST_LINE_BYTES = 8192
@@ -39,7 +39,7 @@ class LogCounter:
 
     Attributes:
         counts: since the last `take`.
-        tail: the latest lines as they can be shown.
+        tail: the latest lines as they can be shown to anybody.
         lines: all lines so far, harmless ones included.
         cut: lines that were longer than `LONGEST_LINE_BYTES`.
     """
@@ -86,18 +86,21 @@ class LogCounter:
             line = raw.decode("utf-8", errors="replace")
         if b"\0" in raw or line.count("\N{REPLACEMENT CHARACTER}") > len(line) // 4:
             self.counts[LogCategory.GARBLED] += 1
-            self.tail.append(visible(line[:200]))
+            self._keep(line[:200])
             return
         category = classify(line)
         if category is not None:
             self.counts[category] += 1
-        self.tail.append(visible(line[:1000]))
+        self._keep(line[:1000])
 
     def _too_long(self, raw: bytes) -> None:
         self.lines += 1
         self.cut += 1
         self.counts[LogCategory.GARBLED] += 1
-        self.tail.append(visible(raw[:200].decode("utf-8", errors="replace")) + " … (cut: a line too long)")
+        self._keep(raw[:200].decode("utf-8", errors="replace"), " … (cut: a line too long)")
+
+    def _keep(self, line: str, end: str = "") -> None:
+        self.tail.append(without_secrets(visible(line)) + end)
 
 
 class LogSource(Protocol):

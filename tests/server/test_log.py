@@ -122,6 +122,8 @@ def test_the_tail_is_bounded_and_can_be_shown() -> None:
     counter = LogCounter()
     counter.feed(b"\x1b]0;evil\x07\x1b[31mred\x1b[0m\n" * (TAIL_LINES + 50))
     assert len(counter.tail) == TAIL_LINES and set(counter.tail) == {"red"}
+    counter.feed(b"Created AudioBridge: 1 (x, public, secret: s3cret, pin: 12)\n" + b"secret: s3cret" * 2000 + b"\n")
+    assert "s3cret" not in str(counter.tail)
 
 
 def test_the_journal_is_read_through_its_own_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from janusload.log_categories import CURVES, HARMLESS, LogCategory
-from janusload.server.log_lines import classify, parse, visible
+from janusload.server.log_lines import classify, parse, visible, without_secrets
 
 #: category or -, level or -, source or -, text; the words of 1.1.2 and 1.4.1, which share them
 LINES = [row.split("\t") for row in (Path(__file__).parent / "log_lines.tsv").read_text().splitlines()]
@@ -60,6 +60,31 @@ def test_hostile_lines_are_harmless_where_they_are_shown(hostile: str) -> None:
     shown = visible(hostile)
     assert "\x1b" not in shown and "\r" not in shown and "\x00" not in shown
     assert all(c.isprintable() or c == "\t" or c == "\ufffd" for c in shown), ascii(shown)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Created AudioBridge: 1234 (Sales, private, secret: s3cret x, pin: s3cret)",
+        "  ::: [live][1] x (public, on demand, /tmp, pin: s3cret)",
+        "Registering user sip:a@b (auth=a, secret s3cret) @ c",
+        '   "apisecret": "s3cret",',
+        '{"janus":"create","token" : "s3cret","transaction":"1"}',
+        "[3333] ICE pwd (global):     s3cret",
+        "  -- Password: s3cret",
+        "a=ice-pwd:s3cret",
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:s3cret",
+        "admin_secret = s3cret",
+    ],
+)
+def test_secrets_of_a_verbose_log_are_not_kept(line: str) -> None:
+    kept = without_secrets(line)
+    assert "s3cret" not in kept and kept.endswith("***") and len(kept) > 10, kept
+
+
+@pytest.mark.parametrize("name", ["Too many open files", "Got error 11 (x) trying to launch the mixer thread"])
+def test_what_a_person_is_called_is_no_failure(name: str) -> None:
+    assert classify(f"Thread is for participant 1 ({name})") == LogCategory.OTHER
 
 
 @given(st.text(max_size=200))
