@@ -33,7 +33,7 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     lab_commands = lab.add_subparsers(required=True, metavar="COMMAND")
     install = lab_commands.add_parser("install", help="install the Debian package janus, and start nothing")
     install.add_argument(
-        "--tests", action="store_true", help="also what the tests of janusload need (chromium, Janus 1.4.1)"
+        "--tests", action="store_true", help="also what the tests of janusload need (chromium, gdb, Janus 1.4.1)"
     )
     install.add_argument(
         "--janus", metavar="VERSION", help="fetch this version too, into the user's cache folder (there is: 1.4.1)"

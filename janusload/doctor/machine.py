@@ -39,6 +39,7 @@ def examine(plans: Plans) -> Iterator[Finding]:
     yield _memory(plans)
     yield _clock()
     yield _wakes()
+    yield _debugger()
     yield from _lab()
 
 
@@ -125,6 +126,14 @@ def _wakes() -> Finding:
     if p99 > _LATEST_WAKE_MS:
         return Finding(Level.WARN, "wakes", words, "the machine is too busy to send on time: see `busy`")
     return Finding(Level.OK, "wakes", words)
+
+
+def _debugger() -> Finding:
+    found = next((name for name in ("eu-stack", "gdb") if which(name) is not None), None)
+    if found is None:
+        words = "neither eu-stack nor gdb is here: the evidence of a Janus that is stuck lacks backtraces"
+        return Finding(Level.WARN, "backtraces", words, "for a Janus on this machine: apt-get install elfutils")
+    return Finding(Level.OK, "backtraces", f"{found} takes them of a Janus on this machine that is stuck")
 
 
 # -- the lab ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the lab needs of Debian: the package `janus`, and `iproute2` for `ip`.
+"""What the lab needs of Debian: the packages `janus`, `iproute2` for `ip`, and `elfutils` for `eu-stack`.
 
 The package starts a Janus on all interfaces when it is installed: its init script through invoke-rc.d, its systemd unit
 through deb-systemd-invoke. Both ask /usr/sbin/policy-rc.d first, so that one is replaced while apt-get runs, and put
@@ -21,11 +21,16 @@ from janusload.lab.commands import uninterrupted, which
 
 Say = Callable[[str], None]
 
-#: program that the lab needs -> Debian package that has it
-NEEDED = {"janus": "janus", "ip": "iproute2"}
-#: the tests open the report in a real browser, ask Janus's own tool about recordings, and compile the media engine's C
-#: tick; g++ is the least that brings gcc with the headers of the C library
-NEEDED_BY_TESTS = {"chromium": "chromium", "janus-pp-rec": "janus-tools", "g++": "g++"}
+#: program that the lab needs -> Debian package that has it; eu-stack takes the backtraces of a Janus that is stuck
+NEEDED = {"janus": "janus", "ip": "iproute2", "eu-stack": "elfutils"}
+#: the tests open the report in a real browser, ask Janus's own tool about recordings, compile the media engine's C tick
+#: (g++ is the least that brings gcc with the headers of the C library), and take backtraces with gdb too
+NEEDED_BY_TESTS = {
+    "chromium": "chromium",
+    "janus-pp-rec": "janus-tools",
+    "g++": "g++",
+    "gdb": "gdb",
+}
 
 _ASIDE = ".before-janusload"
 _SIGNATURE = "put here by janusload"

@@ -42,8 +42,9 @@ def backtraces(pid: int, within_s: float = WITHIN_S) -> str:
     for command in _commands(pid):
         if "D" in states(pid):
             return "No backtraces: threads went into state D.\n"
-        done, output = _run(command, within_s)
-        if done and "#" in output:
+        in_time, output = _run(command, within_s)
+        # eu-stack ends with an error for one stack that is deeper than asked for, or cannot be followed to its end
+        if in_time and "#0 " in output:
             return f"$ {' '.join(command)}\n{output}"
         reasons.append(f"{Path(command[0]).name}: {output.strip()[-300:] or 'no output'}")
     return "No backtraces: " + ("; ".join(reasons) or "neither eu-stack nor gdb is installed") + "\n"
@@ -56,13 +57,14 @@ def _commands(pid: int) -> list[list[str]]:
     if gdb := shutil.which("gdb"):
         root = os.readlink(f"/proc/{pid}/root") if os.access(f"/proc/{pid}/root", os.R_OK) else "/"
         sysroot = [] if root == "/" else ["-iex", f"set sysroot /proc/{pid}/root"]
-        look = ["-ex", "set pagination off", "-ex", "thread apply all bt 24"]
+        # where debug symbols are installed, texts that are passed on may be tokens: a letter of each will do
+        look = ["-ex", "set pagination off", "-ex", "set print elements 1", "-ex", "thread apply all bt 24"]
         commands.append([gdb, "-nx", "-batch", "-iex", "set debuginfod enabled off", *sysroot, "-p", str(pid), *look])
     return commands
 
 
 def _run(command: list[str], within_s: float) -> tuple[bool, str]:
-    """Whether it ended well in time, and what it wrote, at most 4 MB."""
+    """Whether it ended in time, and what it wrote, at most 4 MB; or why it could not be run."""
     try:
         process = subprocess.Popen(
             command,
@@ -83,4 +85,4 @@ def _run(command: list[str], within_s: float) -> tuple[bool, str]:
         except subprocess.TimeoutExpired:
             return False, f"it hung for {within_s:g} s and could not be ended"
         return False, f"it took longer than {within_s:g} s"
-    return process.returncode == 0, output[:_MOST_BYTES].decode("utf-8", errors="replace")
+    return True, output[:_MOST_BYTES].decode("utf-8", errors="replace")

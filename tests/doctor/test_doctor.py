@@ -41,6 +41,13 @@ def test_a_plan_that_does_not_fit_is_a_failure() -> None:
         assert huge[what].level is Level.FAIL, huge[what]
 
 
+def test_it_says_whether_backtraces_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "eu-stack takes them" in by_what(list(machine.examine(Plans())))["backtraces"].words
+    monkeypatch.setattr(machine, "which", lambda name: None)
+    without = by_what(list(machine.examine(Plans())))["backtraces"]
+    assert without.level is Level.WARN and "elfutils" in without.todo
+
+
 def test_a_server_that_does_not_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

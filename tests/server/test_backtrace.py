@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -15,14 +17,40 @@ from janusload.server import backtrace
 from janusload.server.backtrace import backtraces, states
 
 
+def only(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine that has no other debugger."""
+    path = shutil.which(program)
+    assert path is not None, f"{program} is missing: janusload lab install --tests"
+    monkeypatch.setattr(shutil, "which", lambda name: path if name == program else None)
+
+
 @pytest.mark.lab
-def test_a_real_janus_says_where_its_threads_stand(lab: Lab) -> None:
-    found = backtraces(lab.pid)
-    if found.startswith("$"):
-        assert "#0" in found and "janus" in found
-    else:
-        assert "neither eu-stack nor gdb" in found or ":" in found
-    assert set(states(lab.pid)) <= set("SRD"), "it goes on afterwards"
+@pytest.mark.parametrize("program", ["eu-stack", "gdb"])
+def test_a_real_janus_says_where_its_threads_stand(
+    each_lab: Lab, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(program, monkeypatch)
+    found = backtraces(each_lab.pid)
+    assert found.startswith("$") and program in found.splitlines()[0], found[:500]
+    threads = len(states(each_lab.pid))
+    assert found.count("#0 ") >= threads - 3, "threads come and go"
+    # names that Janus and its plugins export are there without debug symbols
+    assert re.search(r"\bjanus_\w+", found) and "poll" in found, found[:2000]
+    assert set(states(each_lab.pid)) <= set("SRD"), "it goes on afterwards"
+
+
+def test_a_stack_deeper_than_asked_for_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """eu-stack then ends with status 1."""
+    only("eu-stack", monkeypatch)
+    deep = "import time\ndef down(n): time.sleep(60) if n == 0 else max([n], key=lambda n: down(n - 1))\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{deep}print(flush=True); down(50)"], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        time.sleep(0.1)
+        found = backtraces(process.pid)
+        process.kill()
+    assert found.startswith("$") and "#23 " in found, found
 
 
 def test_not_near_threads_in_state_d(monkeypatch: pytest.MonkeyPatch) -> None:
