@@ -85,6 +85,7 @@ class LoadProcess:
                         *lines, rest = (rest + data).split(b"\n")
                         for line in lines:
                             self._take(json.loads(line), tell, watcher)
+                        watcher.heard_all()
                     if time.monotonic() >= next_s:
                         next_s = max(next_s + 1.0, time.monotonic())
                         watcher.second()

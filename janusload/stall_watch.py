@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from janusload.records import LogRecord, Rung, ServerRecord, ThreadRecord
@@ -72,13 +72,17 @@ class StallWatch:
         stall: the one that lasts; None while there is none.
         contradiction: whether the process is said to be gone or stopped although Janus answers.
         suspicious: whether something is overdue, so that a look now is worth its cost.
+        believed: whether silence of the ladder tells of the server; not while whoever asks is itself too late. Then
+            only what the process shows is named.
     """
 
     def __init__(self) -> None:
         self.stall: Stall | None = None
         self.loaded = False
+        self.believed = True
         self.signal: int | None = None
         self.contradiction = False
+        self._doubted = False
         self._rungs: dict[Rung, _RungState] = {}
         self._readings: deque[ServerRecord] = deque(maxlen=64)
         self._threads: deque[list[ThreadRecord]] = deque(maxlen=64)
@@ -126,8 +130,11 @@ class StallWatch:
         window = self._window(silent, since_ns, now_ns)
         finding = judge(window)
         if finding is not None and self._contradicted(finding, window):
-            finding = None
+            window = replace(window, readings=(), threads=())
+            finding = judge(window)
         if finding is not None and not self._sure(finding, window, since_ns, now_ns):
+            finding = None
+        if finding is not None and not self.believed and not _shown_by_process(finding, window):
             finding = None
         if finding is None:
             return None if not silent else self.stall
@@ -154,6 +161,7 @@ class StallWatch:
         since = takewhile(lambda each: each.state == reading.state, reversed(window.readings))
         first = min(each.t_ns for each in since)
         self.contradiction = bool(answers) and max(answers) > first + _AFTER_ALL_NS
+        self._doubted = self._doubted or self.contradiction
         return self.contradiction
 
     def _lesser(self, finding: Finding) -> bool:
@@ -196,6 +204,8 @@ class StallWatch:
         """Whether what was seen is enough to name it."""
         if any(self._undecided(rung, window) for rung in _OUTER.get(finding.kind, ())):
             return False
+        if self._doubted and not window.silent and finding.kind in (FailureKind.CRASHED, FailureKind.PROCESS_FROZEN):
+            return False  # what is looked at was another process before
         if finding.kind in (FailureKind.CRASHED, FailureKind.FDS, FailureKind.THREADS) or not window.silent:
             return True
         if finding.kind in (FailureKind.OVERLOAD, FailureKind.CPU_STARVED):
@@ -227,3 +237,12 @@ class StallWatch:
         if window.readings and window.readings[-1].state == "":
             return next((each.t_ns for each in window.readings if each.state == ""), now_ns)
         return now_ns
+
+
+def _shown_by_process(finding: Finding, window: Window) -> bool:
+    """Whether the process shows it, whatever the ladder says."""
+    if finding.kind in (FailureKind.PLUGIN_STUCK, FailureKind.CORE_STUCK):
+        return any(lock.threads >= 2 or lock.plugin for lock in locks_of(window.threads))
+    if finding.kind is FailureKind.PROCESS_FROZEN:
+        return judge(replace(window, silent=frozenset(), answering=frozenset())) is not None
+    return finding.kind not in (FailureKind.UNREACHABLE, FailureKind.CPU_STARVED, FailureKind.OVERLOAD)

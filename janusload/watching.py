@@ -19,7 +19,7 @@ from janusload.errors import RunFolderError
 from janusload.evidence import Scene, gather
 from janusload.generator_watch import GeneratorWatch
 from janusload.last_transactions import last_transactions
-from janusload.records import MarkerKind, MarkerRecord, RecordingRecord, Rung, ServerRecord, StorageRecord
+from janusload.records import MarkerKind, MarkerRecord, RecordingRecord, Rung, ServerRecord, StorageRecord, ThreadRecord
 from janusload.run_folder import RecordWriter, RunFolder
 from janusload.server import advisories
 from janusload.server.backtrace import backtraces
@@ -34,6 +34,11 @@ _STORAGE_WITHIN_S = 0.5
 #: how long the end of a run waits for evidence that is being gathered
 _EVIDENCE_WITHIN_S = 40.0
 _MOST_BUNDLES = 5
+#: a load process whose event loop is so late, or whose news come so late, asks late and hears late: for so long after
+#: that its ladder alone tells nothing of the server
+_LATE_MS = 200.0
+_LATE_NEWS_NS = 1_000_000_000
+_LATE_FOR_NS = 3_000_000_000
 #: after a debugger has let the server go
 _SETTLE_S = 1.0
 
@@ -72,7 +77,8 @@ class WatchOptions:
 
 
 class Watcher:
-    """Owned by the run; `second` is called once a second, `heard` with every message of the load process.
+    """Owned by the run; `second` is called once a second, `heard` with every message of the load process, and
+    `heard_all` when for the moment there is none left.
 
     Args:
         watch: the server; None where it cannot be seen.
@@ -106,8 +112,11 @@ class Watcher:
         self._stopped: deque[tuple[int, int]] = deque()
         self._exit_status: int | None = None
         self._told_contradiction = False
+        self._news = False
+        self._late_until_ns = 0
         self._ladder: deque[tuple[float, str, str]] = deque(maxlen=3000)
         self._readings: deque[ServerRecord] = deque(maxlen=180)
+        self._threads: deque[list[ThreadRecord]] = deque(maxlen=2)
         self._gathering: list[threading.Thread] = []
         self._bundles = 0
         self._ended = False
@@ -141,10 +150,19 @@ class Watcher:
         self._ladder.append(
             ((at_ns - self._begin_ns) / 1e9, rung, f"{state} (asked {(at_ns - due_ns) / 1e9:.3f} s ago)")
         )
-        if self._stalls.suspicious or was_suspicious:
-            if time.monotonic() - self._looked_s >= _NOT_BEFORE_S:
-                self._look()
-            self._judge()
+        self._news = self._news or was_suspicious or self._stalls.suspicious
+        now_ns = time.monotonic_ns()
+        if now_ns - at_ns > _LATE_NEWS_NS:
+            self._late_until_ns = max(self._late_until_ns, now_ns + _LATE_FOR_NS)
+
+    def heard_all(self) -> None:
+        """Judge what was heard: not before the answers among it, or a watch that is behind would see none."""
+        if not self._news:
+            return
+        self._news = False
+        if time.monotonic() - self._looked_s >= _NOT_BEFORE_S:
+            self._look()
+        self._judge()
 
     def close(self) -> None:
         """Wait for the evidence, and write down how well the server could be watched."""
@@ -187,6 +205,8 @@ class Watcher:
             self._writer.write(MarkerRecord(time.monotonic_ns(), MarkerKind.NOTE, label=note))
         if look.seen is not None:
             self._readings.append(look.seen.server)
+            if look.seen.threads is not None:
+                self._threads.append(look.seen.threads.records())
         if look.storage is not None:
             self._stored(look.storage)
         status = self._options.exit_status()
@@ -205,6 +225,7 @@ class Watcher:
         while self._stopped:
             self._stalls.excuse(*self._stopped.popleft())
         now_ns = time.monotonic_ns()
+        self._stalls.believed = now_ns >= self._late_until_ns
         before, now = self._stalls.stall, self._stalls.judge(now_ns)
         if self._stalls.contradiction and not self._told_contradiction:
             self._told_contradiction = True
@@ -225,6 +246,8 @@ class Watcher:
     def _limited(self, progress: dict[str, Any]) -> None:
         """Whether the generator is the limit, or is no longer."""
         now_ns = time.monotonic_ns()
+        if (progress.get("lag_p99_ms") or 0.0) > _LATE_MS:
+            self._late_until_ns = max(self._late_until_ns, now_ns + _LATE_FOR_NS)
         before = self._generator.limited
         self._generator.take(progress, now_ns)
         now = self._generator.limited
@@ -282,6 +305,7 @@ class Watcher:
                 meta=self._folder.read_meta(),
                 backtraces=self._backtraces if self._options.backtrace else None,
                 transactions=lambda: last_transactions(self._folder.records, stall.since_ns),
+                threads=list(self._threads),
                 remote=watch.remote_evidence() if watch is not None else {},
                 secrets=self._options.secrets,
             )

@@ -33,9 +33,11 @@ class Played:
         loaded: bool = False,
         until_s: float = 40.0,
         phase_s: float = 0.0,
+        believed: bool = True,
     ) -> None:
         watch = StallWatch()
         watch.loaded = loaded
+        watch.believed = believed
         happens: list[tuple[float, int, Callable[[], None]]] = []
         for second in range(int(until_s)):
             due_s = second + phase_s
@@ -145,6 +147,17 @@ def test_unseen_it_takes_longer_and_is_named_all_the_same() -> None:
     assert 4.0 < played.stalls[0].found_ns / 1e9 - 10.0 < 8.0
 
 
+@pytest.mark.parametrize("rungs", [CORE, {Rung.WS_UPGRADE, Rung.WS_PING} | CORE, {*RUNGS}])
+def test_whoever_asks_too_late_himself_names_only_what_the_process_shows(rungs: set[Rung]) -> None:
+    assert Played(stuck_between(rungs, 10.0, 30.0), believed=False).stuck == []
+    assert Played(stuck_between(rungs, 10.0, 30.0), believed=False, cpu=lambda now: None).stuck == []
+
+
+def test_a_lock_is_seen_by_whoever_asks_too_late_himself() -> None:
+    locked = Played(stuck_between(CORE, 10.0, 30.0), believed=False, lock=lambda now: 10.0 <= now < 30.0)
+    assert locked.stuck == [FailureKind.CORE_STUCK]
+
+
 def test_an_hour_of_a_healthy_server_with_hiccups_shows_no_stall() -> None:
     dice = random.Random(3)
 
@@ -214,3 +227,23 @@ def test_a_server_that_dies_again_after_it_was_started_anew_is_named_again() -> 
         if watch.stall is not None and before is None:
             died.append((second, watch.stall.finding.kind))
     assert died == [(5, FailureKind.CRASHED), (12, FailureKind.CRASHED)] and not watch.contradiction
+
+
+def test_another_process_that_stands_still_and_dies_is_not_the_server() -> None:
+    watch = StallWatch()
+    for second in range(1, 12):
+        state = "S" if second < 3 else "T" if second < 8 else ""
+        watch.look(ServerRecord(ns(second), 1.0, None, None, None, None, 30, 40, state), [], [])
+        watch.stall = watch.judge(ns(second + 0.05))
+        assert watch.stall is None or second < 5, "answers have come since"
+        for rung in RUNGS:
+            watch.notice(rung, ns(second), ns(second + 0.9), "answered")
+        watch.stall = watch.judge(ns(second + 0.95))
+        assert watch.stall is None or second < 5
+    # the ladder alone is believed
+    for second in range(12, 16):
+        watch.look(ServerRecord(ns(second), 1.0, None, None, None, None, 30, 40, ""), [], [])
+        for rung in RUNGS:
+            watch.notice(rung, ns(second), ns(second + OVERDUE_S), "overdue")
+        watch.stall = watch.judge(ns(second + 0.8))
+    assert watch.stall is not None and watch.stall.finding.kind is FailureKind.UNREACHABLE
