@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from janusload.records import ServerRecord
+from janusload.records import ServerRecord, ThreadRecord
 from janusload.server import advisories
 from janusload.server.log_lines import visible
 from janusload.server.threads import ThreadTable, ThreadWatch
@@ -36,6 +36,7 @@ class Scene:
         meta: the run's `meta.json`.
         backtraces: makes them; None where no debugger may look.
         transactions: makes the table of the affected users' last transactions; called late, as it takes time.
+        threads: groups of threads at the latest looks, for where the process is not on this machine.
         remote: what an agent sent: file name -> text.
         secrets: words that must not be in any file.
     """
@@ -48,6 +49,7 @@ class Scene:
     meta: Mapping[str, Any]
     backtraces: Callable[[int], str] | None = None
     transactions: Callable[[], str] = lambda: ""
+    threads: Sequence[Sequence[ThreadRecord]] = ()
     remote: Mapping[str, str] = field(default_factory=dict)
     secrets: Sequence[str] = ()
 
@@ -78,7 +80,8 @@ def gather(folder: Path, name: str, stall: Stall, scene: Scene) -> Path:
         texts["transactions.tsv"] = scene.transactions()
     except Exception as error:  # a broken record file must not cost the rest of the evidence
         texts["transactions.tsv"] = f"could not be read: {type(error).__name__}: {error}\n"
-    texts["README.md"] = _readme(stall, scene, tables, sorted(texts))
+    looks = [table.records() for table in tables] if tables else scene.threads
+    texts["README.md"] = _readme(stall, scene, looks, sorted(texts))
     for file, text in texts.items():
         (target / file).write_text(_clean(text[:_MOST_TEXT], scene.secrets), encoding="utf-8")
     _pack(target)
@@ -142,7 +145,7 @@ def _facts(meta: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _readme(stall: Stall, scene: Scene, tables: Sequence[ThreadTable], files: Sequence[str]) -> str:
+def _readme(stall: Stall, scene: Scene, looks: Sequence[Sequence[ThreadRecord]], files: Sequence[str]) -> str:
     server = scene.meta.get("server") or {}
     version = str(server.get("version_string") or "unknown")
     host = scene.meta.get("host") or {}
@@ -167,7 +170,7 @@ def _readme(stall: Stall, scene: Scene, tables: Sequence[ThreadTable], files: Se
             f" anonymous {_or(last.cgroup_anon_bytes, '{:,}')}, page cache {_or(last.cgroup_file_bytes, '{:,}')},"
             f" dirty {_or(last.cgroup_dirty_bytes, '{:,}')}, being written {_or(last.cgroup_writeback_bytes, '{:,}')}"
         )
-    locks = locks_of([table.records() for table in tables])
+    locks = locks_of(looks)
     if locks:
         lines += [
             "",
@@ -180,7 +183,7 @@ def _readme(stall: Stall, scene: Scene, tables: Sequence[ThreadTable], files: Se
             f"| {lock.address} | {lock.module} | {lock.threads} | {', '.join(lock.kinds)} |" for lock in locks[:10]
         ]
     states: dict[str, int] = {}
-    for group in tables[-1].records() if tables else []:
+    for group in looks[-1] if looks else []:
         key = f"{group.kind}, state {group.state}" + (f", {group.waits_for}" if group.waits_for else "")
         states[key] = states.get(key, 0) + group.threads
     if states:
@@ -189,7 +192,8 @@ def _readme(stall: Stall, scene: Scene, tables: Sequence[ThreadTable], files: Se
     if known:
         lines += ["", f"Known of {version}:", ""] + [f"- {each.sentence}" for each in known]
     lines += ["", "Last lines of the log (it falls silent in a stall):", "", "```"]
-    lines += [visible(line).replace("```", "'''") for line in list(scene.log_tail)[-15:]] + ["```"]
+    tail = scene.log_tail or scene.remote.get("agent-log-tail.txt", "").splitlines()
+    lines += [visible(line).replace("```", "'''") for line in list(tail)[-15:]] + ["```"]
     lines += ["", "Files: " + ", ".join(f"`{file}`" for file in files if file != "README.md") + ".", ""]
     return "\n".join(lines)
 

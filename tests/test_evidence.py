@@ -9,7 +9,7 @@ from pathlib import Path
 
 from janusload.evidence import Scene, gather
 from janusload.last_transactions import last_transactions
-from janusload.records import Outcome, RequestRecord, ServerRecord, Source
+from janusload.records import Outcome, RequestRecord, ServerRecord, Source, ThreadRecord
 from janusload.run_folder import RunFolder
 from janusload.stall_watch import Stall
 from janusload.summary import FailureKind
@@ -73,6 +73,19 @@ def test_parts_that_cannot_be_had_are_said(tmp_path: Path) -> None:
     assert "the disk is gone" in (folder / "transactions.tsv").read_text()
     assert "could not be read" in (folder / "limits.txt").read_text()
     assert not (folder / "threads.txt").exists()
+
+
+def test_what_an_agent_sees_is_in_the_readme(tmp_path: Path) -> None:
+    lock = "lock 0x7f8a5c48e120 libjanus_audiobridge.so"
+    looks = [
+        [ThreadRecord(second, "pool-janus", "S", lock, 3), ThreadRecord(second, "hloop", "S", "sleep", 1)]
+        for second in (1, 2)
+    ]
+    remote = {"agent-log-tail.txt": "No WebRTC media anymore\n"}
+    folder = gather(tmp_path, "x", STALL, scene(None, threads=looks, remote=remote, log_tail=[]))
+    readme = (folder / "README.md").read_text()
+    assert "| 0x7f8a5c48e120 | libjanus_audiobridge.so | 3 | pool-janus |" in readme
+    assert "- 1 x hloop, state S, sleep" in readme and "```\nNo WebRTC media anymore\n```" in readme
 
 
 def test_files_of_an_agent_cannot_leave_the_folder(tmp_path: Path) -> None:
