@@ -73,6 +73,10 @@ check-verdicts: setup  ## each fault on 1.1.2 and 1.4.1: is it called by its nam
 	@$(JANUSLOAD) lab install --janus 1.4.1
 	@$(PYTHON) -m tests.benchmarks.verdicts
 
+check-healthy: setup  ## 50 minutes of high load on healthy servers: is any of it called a stall? (some 55 minutes; reports/out/healthy.json)
+	@$(JANUSLOAD) lab install --janus 1.4.1
+	@$(PYTHON) -m tests.benchmarks.healthy
+
 demo-uncache: demo-record  ## the same with recordings kept out of the page cache, and the two compared
 	$(JANUSLOAD) run scenarios/record-soak.toml --lab --run-time "3 min" --uncache "2 MB" --out reports/out/demo-uncache --replace
 	$(JANUSLOAD) compare reports/out/demo-record reports/out/demo-uncache

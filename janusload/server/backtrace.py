@@ -6,6 +6,7 @@ A debugger must not come near a process with threads in state D: it waits for th
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,9 @@ from pathlib import Path
 
 #: eu-stack takes 0.1-0.4 s for 80 threads, gdb 1-3 s
 WITHIN_S = 15.0
+
+#: a frame with the name of a function, as either debugger writes it
+_NAME = re.compile(r"^#\d+ +0x[0-9a-f]+ (?:in )?[A-Za-z_]\w", re.MULTILINE)
 _MOST_BYTES = 4 << 20
 
 
@@ -39,28 +43,45 @@ def backtraces(pid: int, within_s: float = WITHIN_S) -> str:
     if "D" in seen:
         return f"No backtraces: {seen.count('D')} threads are in state D, and a debugger would hang with them.\n"
     reasons = []
+    nameless = ""
     for command in _commands(pid):
         if "D" in states(pid):
-            return "No backtraces: threads went into state D.\n"
+            return nameless or "No backtraces: threads went into state D.\n"
         in_time, output = _run(command, within_s)
         # eu-stack ends with an error for one stack that is deeper than asked for, or cannot be followed to its end
         if in_time and "#0 " in output:
-            return f"$ {' '.join(command)}\n{output}"
+            found = f"$ {' '.join(command)}\n{output}"
+            if _NAME.search(output):
+                return found
+            nameless = nameless or found
         reasons.append(f"{Path(command[0]).name}: {output.strip()[-300:] or 'no output'}")
-    return "No backtraces: " + ("; ".join(reasons) or "neither eu-stack nor gdb is installed") + "\n"
+    return nameless or "No backtraces: " + ("; ".join(reasons) or "neither eu-stack nor gdb is installed") + "\n"
 
 
 def _commands(pid: int) -> list[list[str]]:
     commands = []
+    elsewhere = _in_a_root_of_its_own(pid)
     if eu_stack := shutil.which("eu-stack"):
-        commands.append([eu_stack, "-n", "24", "-p", str(pid)])
+        command = [eu_stack, "-n", "24", "-p", str(pid)]
+        # it opens files under the names that they have there
+        enter = [shutil.which("nsenter") or "nsenter", f"--mount=/proc/{pid}/ns/mnt", "--"] if elsewhere else []
+        commands.append([*enter, *command])
     if gdb := shutil.which("gdb"):
-        root = os.readlink(f"/proc/{pid}/root") if os.access(f"/proc/{pid}/root", os.R_OK) else "/"
-        sysroot = [] if root == "/" else ["-iex", f"set sysroot /proc/{pid}/root"]
+        start = [gdb, "-nx", "-batch", "-iex", "set debuginfod enabled off"]
+        if elsewhere:
+            start += ["-iex", f"set sysroot /proc/{pid}/root", f"/proc/{pid}/exe"]
         # where debug symbols are installed, texts that are passed on may be tokens: a letter of each will do
         look = ["-ex", "set pagination off", "-ex", "set print elements 1", "-ex", "thread apply all bt 24"]
-        commands.append([gdb, "-nx", "-batch", "-iex", "set debuginfod enabled off", *sysroot, "-p", str(pid), *look])
+        commands.append([*start, "-p", str(pid), *look])
     return commands
+
+
+def _in_a_root_of_its_own(pid: int) -> bool:
+    """Whether it sees other files than we do, as in a container."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/mnt").st_ino != os.stat("/proc/self/ns/mnt").st_ino
+    except OSError:
+        return False
 
 
 def _run(command: list[str], within_s: float) -> tuple[bool, str]:

@@ -4,8 +4,9 @@
 
 Ten pieces: creates at 70 % of the knee (which is looked for first, by `scenarios/knee.toml`), people who come and go
 under loss, rooms of all sizes, four plugins at once, recordings inside a memory limit. Printed as a table, and written
-as JSON: piece, minutes of load, requests answered and timed out, the stalls that were named, what the report says, and
-whether that is right: no stall of any kind. A Janus 1.4.1 that crashes under churn (seen: in libopus) is said as such.
+as JSON beside one in Markdown: piece, minutes of load, requests answered and timed out, the stalls named, what
+the report says, and whether that is right: no stall of any kind. A Janus 1.4.1 that crashes under churn (seen: in
+libopus) is said as such.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.lab_runs import HERE, Ran, ran, stalls_of
+from tests.benchmarks.lab_runs import HERE, Ran, here, ran, stalls_of
 
 SCENARIOS = HERE.parent.parent / "scenarios"
 
@@ -92,11 +95,29 @@ def load_s_of(run: Ran) -> float:
     return (int(phases["t_ns"][phases["t_ns"] > begin_ns].iloc[0]) - begin_ns) / 1e9
 
 
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """The table of the docs, and under which circumstances."""
+    text = "| scenario | Janus | minutes | answered | timed out | stalls named | the report says |\n"
+    text += "|---|---|---:|---:|---:|---|---|\n"
+    for row in rows:
+        name, janus = row["piece"].rsplit(" ", 1)
+        stalls = ", ".join(row["stalls"]) or "none"
+        end = f"{row['report']} (Janus died: {row['died']})" if row["died"] else row["report"]
+        text += f"| {name} | {janus} | {row['minutes']:.1f} | {row['answered']:,} | {row['timed_out']:,} |"
+        text += f" {stalls} | {end} |\n"
+    minutes = sum(row["minutes"] for row in rows)
+    false = sum(len(row["stalls"]) for row in rows if not row["died"])
+    text += f"\n{minutes:.0f} minutes, {false} false stalls. {here(['1.1.2', '1.4.1'])}.\n"
+    return text
+
+
 def main() -> int:
     names = [" ".join(each) for each in PIECES]
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--minutes", type=float, default=5.0, help="how long each piece lasts")
     options.add_argument("--pieces", nargs="+", default=names, choices=names, metavar="PIECE")
+    options.add_argument("--add", action="store_true", help="to what the file has of other pieces")
+    options.add_argument("--at-once", type=int, default=1, help="pieces side by side")
     options.add_argument("--knee", type=float, metavar="PER_S", help="creates per second; it is not looked for then")
     options.add_argument("--out", type=Path, default=Path("reports/out/healthy.json"))
     wanted = options.parse_args()
@@ -109,16 +130,26 @@ def main() -> int:
             f"create begins timing out at {knee_per_s:.0f}/s; it is asked at {_SHARE_OF_KNEE:.0%} of that", flush=True
         )
     rows: list[dict[str, Any]] = []
-    for name, janus in (each for each in PIECES if " ".join(each) in wanted.pieces):
+    if wanted.add and wanted.out.exists():
+        rows += [row for row in json.loads(wanted.out.read_text()) if row["piece"] not in wanted.pieces]
+
+    def tried(name: str, janus: str) -> dict[str, Any]:
         run = piece(name, janus, wanted.minutes, knee_per_s, runs / f"{name}-{janus}")
-        row = row_of(name, janus, run, load_s_of(run))
-        rows.append(row)
-        print(
-            f"{time.strftime('%H:%M:%S')} {row['piece']:26}{row['minutes']:5.1f} min {row['answered']:8} answered"
-            f" {row['timed_out']:5} timed out  stalls: {', '.join(row['stalls']) or 'none'}  report: {row['report']}",
-            flush=True,
-        )
-        wanted.out.write_text(json.dumps(rows, indent=1) + "\n")
+        return row_of(name, janus, run, load_s_of(run))
+
+    with ThreadPoolExecutor(wanted.at_once) as pool:
+        todo = [each for each in PIECES if " ".join(each) in wanted.pieces]
+        for under_way in [pool.submit(tried, *each) for each in todo]:
+            row = under_way.result()
+            rows.append(row)
+            print(
+                f"{time.strftime('%H:%M:%S')} {row['piece']:26}{row['minutes']:5.1f} min {row['answered']:8} answered"
+                f" {row['timed_out']:5} timed out  stalls: {', '.join(row['stalls']) or 'none'}"
+                f"  report: {row['report']}",
+                flush=True,
+            )
+            wanted.out.write_text(json.dumps(rows, indent=1) + "\n")
+            wanted.out.with_suffix(".md").write_text(markdown(rows))
     false = sum(not row["right"] and not row["died"] for row in rows)
     minutes = sum(row["minutes"] for row in rows)
     died = sum(bool(row["died"]) for row in rows)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +39,14 @@ class Ran:
     summary: dict[str, Any]
     marker: pd.DataFrame
     missing: str = ""
+
+    @property
+    def last_join_ns(self) -> int:
+        """When the last join of an AudioBridge room was answered, before anything was named."""
+        request = read_frames(RunFolder.open(self.folder))["request"]
+        before_ns = min((t_ns for t_ns, _ in stalls_of(self.marker)), default=1 << 62)
+        answered = request["answered_ns"][request["name"] == "audiobridge.join"]
+        return int(answered[answered < before_ns].max())
 
     @property
     def report(self) -> str:
@@ -67,6 +80,19 @@ def ran(scenario: Path, out: Path, *options: str) -> Ran:
     frames = read_frames(RunFolder.open(out))
     marker = frames["marker"].sort_values("t_ns", kind="stable")
     return Ran(out, json.loads((out / "summary.json").read_text()), marker)
+
+
+def here(versions: Sequence[str]) -> str:
+    """When and on what it was measured, for the docs: date, machine, versions."""
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
+    )
+    packages = ", ".join(f"{name} {version(name)}" for name in ("aiortc", "gevent", "locust"))
+    return (
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} cores of {model}, Linux {platform.release()},"
+        f" Python {platform.python_version()}, {packages}; Janus {' and '.join(versions)}"
+    )
 
 
 def stalls_of(marker: pd.DataFrame) -> list[tuple[int, str]]:

@@ -4,7 +4,9 @@
 
 A run (`janusload run` with `faults.toml` and `--fault`) meets the same fault again and again, each time at another
 moment between two questions of the ladder. The truth is the marker that the run writes when a fault is in force, and
-when it is undone. Printed as a table, and written as JSON beside one in Markdown. Of each cause and version:
+when it is undone. The deadlock of issue 3358 comes by itself, to people who come and go 60 times a second
+(`scenarios/churn.toml`): it began when the last join was answered. Printed as a table, and written as JSON beside one
+in Markdown. Of each cause and version:
 
     verdict             what the run said while the fault lasted, the last word each time; `none` if nothing, and what
                         the report says in the end where that is all that is to be expected (overload)
@@ -28,7 +30,9 @@ import pandas as pd
 
 from janusload.lab.faults import FAULTS
 from janusload.records import MarkerKind
-from tests.benchmarks.lab_runs import HERE, Ran, ran, stalls_of
+from tests.benchmarks.lab_runs import HERE, Ran, here, ran, stalls_of
+
+CHURN = HERE.parent.parent / "scenarios" / "churn.toml"
 
 BEGIN_S = 3.0
 #: of what follows the last fault: long enough for a wrong word
@@ -45,6 +49,7 @@ class Cause(NamedTuple):
         faults: which faults of the lab, in turn; none for the scenario alone.
         scenario: file beside this one.
         at_the_end: whether only the report can tell it.
+        by_itself: the version that gets there without a fault, for good; each run meets it once.
     """
 
     expected: tuple[str, ...]
@@ -54,6 +59,7 @@ class Cause(NamedTuple):
     faults: tuple[str, ...] = ()
     scenario: str = "faults.toml"
     at_the_end: bool = False
+    by_itself: str = ""
 
 
 #: whoever attaches to the stuck plugin would make the core stuck too
@@ -68,6 +74,7 @@ CAUSES: dict[str, Cause] = {
     "handler-stall": Cause(("plugin_stuck",), scenario=_QUIET),
     "plugin-stall": Cause(("plugin_stuck",), scenario=_QUIET),
     "total-stall": Cause(("core_stuck",)),
+    "deadlock": Cause(("core_stuck", "plugin_stuck"), times=3, by_itself="1.1.2"),
     # at the end of its descriptors 1.1.2 ends itself
     "few-fds": Cause(("fds", "crashed"), times=1, lasts_s=6.0),
     # its log is remembered for some seconds
@@ -91,6 +98,9 @@ CAUSES: dict[str, Cause] = {
     "senders lose 20 %": Cause(("none",), times=1, faults=("none",), scenario="faults-lossy.toml"),
     "nothing": Cause(("none",), times=1, faults=("none",)),
 }
+
+
+_BY_ITSELF = "that of issue 3358, met by plain-RTP participants who come and go (1.1.2 alone has it)"
 
 
 class Episode(NamedTuple):
@@ -176,8 +186,38 @@ def rows_of(name: str, cause: Cause, janus: str, run: Ran) -> Iterator[dict[str,
         }
 
 
+def deadlocks(name: str, cause: Cause, janus: str, out: Path, times: int) -> dict[str, Any]:
+    """The row of what comes by itself, from as many runs."""
+    runs = [ran(CHURN, out.with_name(f"{out.name}-{number}"), "--janus", janus) for number in range(1, times + 1)]
+    said = [stalls_of(run.marker) for run in runs]
+    verdicts = [stalls[-1][1] if stalls else "none" for stalls in said]
+    detected = [
+        round((stalls[0][0] - run.last_join_ns) / 1e9, 2) for run, stalls in zip(runs, said, strict=True) if stalls
+    ]
+    wrong = [each for each in [*verdicts, *(run.report for run in runs)] if each not in cause.expected]
+    return {
+        "cause": name,
+        "version": janus,
+        "verdict": (wrong or verdicts)[0],
+        "right": not wrong,
+        "detected_after_s": round(median(detected), 2) if detected else None,
+        "recovered_after_s": None,
+        "times": times,
+        "detected_s": detected,
+        "recovered_s": [],
+        "expected": list(cause.expected),
+        "said": [[kind for _, kind in stalls] for stalls in said],
+        "said_before": [],
+        "report": runs[-1].report,
+        "rule": runs[-1].rule,
+        "headlines": [run.summary["headline"] for run in runs],
+    }
+
+
 def tried(name: str, cause: Cause, janus: str, out: Path, times: int) -> list[dict[str, Any]]:
     """The rows of one cause; one that says why, where this machine does not allow it."""
+    if cause.by_itself:
+        return [deadlocks(name, cause, janus, out, cause.times or times)]
     run = watched(name, cause, janus, out, cause.times or times)
     if run.missing:
         return [{"cause": name, "version": janus, "verdict": None, "right": None, "not_here": run.missing, "times": 0}]
@@ -216,10 +256,16 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         times, right = sum(row["times"] for row in of), sum(row["times"] for row in of if row["right"])
         detected = spread([each for row in of for each in row["detected_s"]])
         recovered = spread([each for row in of for each in row["recovered_s"]])
-        does = FAULTS[cause].does if cause in FAULTS else ""
+        does = FAULTS[cause].does if cause in FAULTS else _BY_ITSELF if CAUSES[cause].by_itself else ""
         what = f"`{cause}`: {does}" if does else cause
         text += f"| {what} | {verdicts} | {times} | {right} | {detected} | {recovered} |\n"
-    return text
+    named = sorted(each for of in causes.values() for row in of for each in row["detected_s"])
+    if named:
+        tenth = named[min(len(named) - 1, len(named) * 9 // 10)]
+        text += f"\nOf {len(named)} that were named, half were within {median(named):.1f} s of the true beginning, nine"
+        text += f" of ten within {tenth:.1f} s, all within {named[-1]:.1f} s."
+    versions = dict.fromkeys(row["version"] for row in rows)
+    return f"{text}\n{here([*versions])}.\n"
 
 
 def main() -> int:
@@ -236,7 +282,12 @@ def main() -> int:
     print(f"{'cause':30}{'Janus':8}{'verdict':18}{'':7}{'':>3}{'named':>14}{'over':>14}", flush=True)
     rows: list[dict[str, Any]] = []
     with ThreadPoolExecutor(wanted.at_once) as pool:
-        todo = [(cause, janus) for cause in wanted.causes for janus in wanted.janus]
+        todo = [
+            (cause, janus)
+            for cause in wanted.causes
+            for janus in wanted.janus
+            if CAUSES[cause].by_itself in ("", janus)
+        ]
         under_way = [
             pool.submit(tried, name, CAUSES[name], janus, runs / f"{name.replace(' ', '-')}-{janus}", wanted.times)
             for name, janus in todo
