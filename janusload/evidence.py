@@ -16,12 +16,17 @@ from typing import Any
 
 from janusload.records import ServerRecord, ThreadRecord
 from janusload.server import advisories
+from janusload.server.backtrace import stacks
 from janusload.server.log_lines import visible
 from janusload.server.threads import ThreadTable, ThreadWatch
 from janusload.stall_watch import Stall
+from janusload.summary import FailureKind
 from janusload.verdict import locks_of
 
 _MOST_TEXT = 4 << 20
+#: of the stacks in the README
+_STACKS, _FRAMES = 12, 8
+_OURS = "; `Can't leave (not in a room)` once a second is the ladder's own question"
 
 
 @dataclass
@@ -81,7 +86,8 @@ def gather(folder: Path, name: str, stall: Stall, scene: Scene) -> Path:
     except Exception as error:  # a broken record file must not cost the rest of the evidence
         texts["transactions.tsv"] = f"could not be read: {type(error).__name__}: {error}\n"
     looks = [table.records() for table in tables] if tables else scene.threads
-    texts["README.md"] = _readme(stall, scene, looks, sorted(texts))
+    where = _where_they_stand(tables, texts.get("backtrace.txt", ""))
+    texts["README.md"] = _readme(stall, scene, looks, where, sorted(texts))
     for file, text in texts.items():
         (target / file).write_text(_clean(text[:_MOST_TEXT], scene.secrets), encoding="utf-8")
     _pack(target)
@@ -145,31 +151,81 @@ def _facts(meta: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _readme(stall: Stall, scene: Scene, looks: Sequence[Sequence[ThreadRecord]], files: Sequence[str]) -> str:
+def _where_they_stand(tables: Sequence[ThreadTable], backtraces: str) -> list[str]:
+    """The stacks of the threads that wait for a lock, a disk or a file, or sleep; those that are alike once."""
+    if not tables:
+        return []
+    by_thread = stacks(backtraces)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for thread in tables[-1].threads:
+        frames = by_thread.get(thread.number, [])
+        if thread.waits_for and any(frame != "??" for frame in frames):
+            alike.setdefault(tuple(frames[:_FRAMES]), []).append(f"{thread.kind}: {thread.waits_for}")
+    rows = sorted(alike.items(), key=lambda each: -len(each[1]))[:_STACKS]
+    return [f"{len(who)} x {', '.join(dict.fromkeys(who))}\n    {' < '.join(frames)}" for frames, who in rows]
+
+
+def _process(readings: Sequence[ServerRecord]) -> list[str]:
+    """What was last known of the process: a look may have brought less than the one before."""
+    alive = [each for each in readings if each.state]
+    if not alive:
+        return []
+
+    def known(name: str, words: str = "{:,}") -> str:
+        value = next((value for each in reversed(alive) if (value := getattr(each, name)) is not None), None)
+        return "?" if value is None else words.format(value)
+
+    lines = [
+        f"- process: state {alive[-1].state}, CPU {known('cpu_percent', '{:.0f} %')}, {known('threads')} threads,"
+        f" {known('fds')} of {known('fds_limit')} descriptors, {known('rss_bytes')} bytes resident"
+    ]
+    if any(each.cgroup_bytes is not None for each in alive):
+        lines.append(
+            f"- control group: {known('cgroup_bytes')} bytes of {known('cgroup_limit_bytes')},"
+            f" anonymous {known('cgroup_anon_bytes')}, page cache {known('cgroup_file_bytes')},"
+            f" dirty {known('cgroup_dirty_bytes')}, being written {known('cgroup_writeback_bytes')}"
+        )
+    return lines
+
+
+def _known_of(version: str, kind: FailureKind) -> list[str]:
+    """What is known of the version that could be this; how much else there is."""
+    crash = kind in (FailureKind.CRASHED, FailureKind.FDS)
+    known = advisories.known(version)
+    fitting = [each for each in known if (each.effect is advisories.Effect.CRASH) is crash]
+    if not known:
+        return []
+    lines = ["", f"Known of {version} that could be this:", ""] + [f"- {each.sentence}" for each in fitting]
+    if others := len(known) - len(fitting):
+        lines.append(f"- {others} of another kind: see `facts.json`")
+    return lines
+
+
+def _readme(
+    stall: Stall,
+    scene: Scene,
+    looks: Sequence[Sequence[ThreadRecord]],
+    where: Sequence[str],
+    files: Sequence[str],
+) -> str:
     server = scene.meta.get("server") or {}
     version = str(server.get("version_string") or "unknown")
     host = scene.meta.get("host") or {}
+    scenario = scene.meta.get("scenario") or {}
     noticed_s = (stall.found_ns - stall.since_ns) / 1e9
     lines = [
         f"# Janus {version}: {stall.finding.kind.replace('_', ' ')}",
         "",
-        f"{stall.finding.rule}.",
+        f"{stall.finding.rule[:1].upper()}{stall.finding.rule[1:]}.",
         "",
         f"- first sign {(stall.since_ns - scene.begin_ns) / 1e9:.1f} s into the run, named {noticed_s:.1f} s later",
+        f"- load: scenario `{visible(str(scenario.get('name')))}` (`facts.json` has it whole):"
+        f" {visible(str(scenario.get('asks')))}",
+        "- asked once a second: `tcp`, `ws_upgrade` and `ws_ping` (WebSocket), `ping` and `create` (core),"
+        " `audiobridge_sync` (`exists`), `audiobridge_async` (`leave`, answered by its handler thread), `media` (echo)",
         f"- system: {host.get('system')}, kernel {host.get('kernel')}, {host.get('cores')} cores",
+        *_process(scene.readings),
     ]
-    last = next((each for each in reversed(scene.readings) if each.state), None)
-    if last is not None:
-        lines.append(
-            f"- process: state {last.state}, CPU {_or(last.cpu_percent, '{:.0f} %')}, {_or(last.threads)} threads,"
-            f" {_or(last.fds)} of {_or(last.fds_limit)} descriptors, {_or(last.rss_bytes, '{:,} bytes')} resident"
-        )
-    if last is not None and last.cgroup_bytes is not None:
-        lines.append(
-            f"- control group: {last.cgroup_bytes:,} bytes of {_or(last.cgroup_limit_bytes, '{:,}')},"
-            f" anonymous {_or(last.cgroup_anon_bytes, '{:,}')}, page cache {_or(last.cgroup_file_bytes, '{:,}')},"
-            f" dirty {_or(last.cgroup_dirty_bytes, '{:,}')}, being written {_or(last.cgroup_writeback_bytes, '{:,}')}"
-        )
     locks = locks_of(looks)
     if locks:
         lines += [
@@ -188,10 +244,11 @@ def _readme(stall: Stall, scene: Scene, looks: Sequence[Sequence[ThreadRecord]],
         states[key] = states.get(key, 0) + group.threads
     if states:
         lines += ["", "Threads:", ""] + [f"- {count} x {words}" for words, count in sorted(states.items())]
-    known = advisories.known(version)
-    if known:
-        lines += ["", f"Known of {version}:", ""] + [f"- {each.sentence}" for each in known]
-    lines += ["", "Last lines of the log (it falls silent in a stall):", "", "```"]
+    if where:
+        lines += ["", "Where those stand that wait (innermost first; all threads in `backtrace.txt`):", "", "```"]
+        lines += [*where, "```"]
+    lines += _known_of(version, stall.finding.kind)
+    lines += ["", f"Last lines of the log (it falls silent in a stall{_OURS}):", "", "```"]
     tail = scene.log_tail or scene.remote.get("agent-log-tail.txt", "").splitlines()
     lines += [visible(line).replace("```", "'''") for line in list(tail)[-15:]] + ["```"]
     lines += ["", "Files: " + ", ".join(f"`{file}`" for file in files if file != "README.md") + ".", ""]
@@ -219,10 +276,6 @@ def _clean(text: str, secrets: Sequence[str]) -> str:
 
 def _known(record: ServerRecord) -> dict[str, Any]:
     return {key: value for key, value in record._asdict().items() if value is not None}
-
-
-def _or(value: float | int | None, words: str = "{}") -> str:
-    return "?" if value is None else words.format(value)
 
 
 def _proc(pid: int, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 from janusload.evidence import Scene, gather
@@ -30,7 +31,10 @@ def scene(pid: int | None, **changes: object) -> Scene:
     facts: dict[str, object] = {
         "begin_ns": 10**9,
         "ladder": [(11.0, "ping", "overdue after 0.750 s")],
-        "readings": [ServerRecord(13 * 10**9, 3.0, None, 10**7, 9, 9, 30, 40, "S", fds_limit=1024)],
+        "readings": [
+            ServerRecord(13 * 10**9, 3.0, None, 10**7, 9, 9, 30, 40, "S", fds_limit=1024),
+            ServerRecord(14 * 10**9, None, None, None, None, None, None, None, "S"),
+        ],
         "pid": pid,
         "log_tail": ["No WebRTC media anymore", f"a line with {SECRET} in it", "```"],
         "meta": META,
@@ -58,6 +62,8 @@ def test_what_a_maintainer_asks_for(tmp_path: Path) -> None:
     }
     readme = (folder / "README.md").read_text()
     assert readme.startswith("# Janus 1.2.2: core stuck\n") and "PR 3387" in readme and "11.0 s into the run" in readme
+    assert "of another kind: see `facts.json`" in readme and "PR 3356" not in readme, "a crash is no stall"
+    assert "CPU 3 %, 30 threads, 40 of 1,024 descriptors" in readme, readme
     assert readme.count("```") == 2, "a log line cannot end the block"
     assert all(SECRET not in path.read_text() for path in folder.iterdir())
     with tarfile.open(tmp_path / "1-core_stuck.tar.gz") as archive:
@@ -73,6 +79,19 @@ def test_parts_that_cannot_be_had_are_said(tmp_path: Path) -> None:
     assert "the disk is gone" in (folder / "transactions.tsv").read_text()
     assert "could not be read" in (folder / "limits.txt").read_text()
     assert not (folder / "threads.txt").exists()
+
+
+def test_the_stacks_of_those_who_wait_are_in_the_readme(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"], stdout=-1
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        time.sleep(0.1)
+        said = f"$ eu-stack\nTID {process.pid}:\n#0  0x00007f clock_nanosleep\n#1  0x00007f pysleep\n"
+        folder = gather(tmp_path, "x", STALL, scene(process.pid, backtraces=lambda pid: said))
+        process.kill()
+    readme = (folder / "README.md").read_text()
+    assert "1 x other: sleep\n    clock_nanosleep < pysleep\n" in readme, readme
 
 
 def test_what_an_agent_sees_is_in_the_readme(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ WITHIN_S = 15.0
 
 #: a frame with the name of a function, as either debugger writes it
 _NAME = re.compile(r"^#\d+ +0x[0-9a-f]+ (?:in )?[A-Za-z_]\w", re.MULTILINE)
+_THREAD = re.compile(r"TID (\d+):|Thread \d+ \((?:Thread 0x[0-9a-f]+ \()?LWP (\d+)\b")
+_FRAME = re.compile(r"#\d+ +(?:0x[0-9a-f]+)?(?: +in)? *([A-Za-z_?][\w:.@?]*)?")
 _MOST_BYTES = 4 << 20
 
 
@@ -56,6 +58,18 @@ def backtraces(pid: int, within_s: float = WITHIN_S) -> str:
             nameless = nameless or found
         reasons.append(f"{Path(command[0]).name}: {output.strip()[-300:] or 'no output'}")
     return nameless or "No backtraces: " + ("; ".join(reasons) or "neither eu-stack nor gdb is installed") + "\n"
+
+
+def stacks(text: str) -> dict[int, list[str]]:
+    """Thread number -> its functions, innermost first, in what either debugger wrote; `??` for those without a name."""
+    found: dict[int, list[str]] = {}
+    frames: list[str] = []
+    for line in text.splitlines():
+        if (thread := _THREAD.match(line)) is not None:
+            frames = found.setdefault(int(thread[1] or thread[2]), [])
+        elif (frame := _FRAME.match(line)) is not None:
+            frames.append((frame[1] or "??").partition("@")[0])
+    return found
 
 
 def _commands(pid: int) -> list[list[str]]:

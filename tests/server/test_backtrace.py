@@ -14,7 +14,7 @@ import pytest
 
 from janusload.lab import Lab
 from janusload.server import backtrace
-from janusload.server.backtrace import backtraces, states
+from janusload.server.backtrace import backtraces, stacks, states
 
 
 def only(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +37,19 @@ def test_a_real_janus_says_where_its_threads_stand(
     # names that Janus and its plugins export are there without debug symbols
     assert re.search(r"\bjanus_\w+", found) and "poll" in found, found[:2000]
     assert set(states(each_lab.pid)) <= set("SRD"), "it goes on afterwards"
+    by_thread = stacks(found)
+    assert by_thread.keys() & set(map(int, os.listdir(f"/proc/{each_lab.pid}/task")))
+    assert any("poll" in frame for frames in by_thread.values() for frame in frames), by_thread
+
+
+def test_stacks_of_either_debugger() -> None:
+    eu_stack = (
+        "PID 7 - process\nTID 7:\n#0  0x00007f9e625b3aec pselect\n#1  0x0000562736\nTID 8:\n#0  0x00007f g_usleep@@X\n"
+    )
+    gdb = 'Thread 2 (Thread 0x7f1 (LWP 8) "hloop 1"):\n#0  0x00007f in g_usleep () from /x.so\n#1  0x00005 in ?? ()\n\n'
+    gdb += 'Thread 1 (LWP 7 "janus"):\n#0  0x00007f in pselect () from /x.so\n#1  main (argc=1) at x.c:3\n'
+    assert stacks(eu_stack) == {7: ["pselect", "??"], 8: ["g_usleep"]}
+    assert stacks(gdb) == {8: ["g_usleep", "??"], 7: ["pselect", "main"]}
 
 
 def test_a_stack_deeper_than_asked_for_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
