@@ -190,9 +190,13 @@ def _dead_at_end(
     """Rule 2: which rungs are dead when the run ends, and what the process shows meanwhile."""
     dead = {rung for rung, history in ladder.items() if _at_end(history, off_ns).ends_dead}
     found = _of_dead_rungs(seen, ladder, dead, off_ns, until_ns)
-    if found is None or found.kind is FailureKind.OVERLOAD:
-        return found
+    if found is None:
+        return None
     begin_ns = min(_last_streak_ns(ladder[rung]) for rung in dead)
+    if found.kind is FailureKind.OVERLOAD:
+        # answers were still arriving, and whoever asked was late himself
+        ours = _limited(seen, [begin_ns]) if seen.bad_from_ns is None else None
+        return ours or found
     window = window_of(
         seen.server,
         seen.thread,

@@ -201,6 +201,16 @@ def test_what_the_generator_did_is_no_overload(
         assert "87 ms late" in failure.rule and failure.recovered_after_s is None
 
 
+@pytest.mark.parametrize(("end_s", "kind"), [(None, FailureKind.GENERATOR_LIMITED), (50.0, FailureKind.OVERLOAD)])
+def test_a_generator_that_is_too_late_to_the_end_tells_of_no_overload(
+    tmp_path: Path, end_s: float | None, kind: FailureKind
+) -> None:
+    dead = {Rung.WS_UPGRADE, Rung.PING, Rung.CREATE}
+    ladder = rungs(dead, from_then_on(52))
+    failure = failure_of(tmp_path, law=knee(9999), rungs=ladder, extra=limited(20.0, end_s), recovery_s=0)
+    assert failure.kind is kind, failure.rule
+
+
 def test_a_lost_answer_or_two_are_no_failure(tmp_path: Path) -> None:
     answers = rungs({Rung.CREATE, Rung.WS_PING}, lambda t_s: 30 <= t_s < 32 or t_s >= 68)
     assert failure_of(tmp_path, rungs=answers, law=knee(9999)).kind is FailureKind.NONE
