@@ -137,6 +137,7 @@ class MediaRecord(NamedTuple):
         receives: whether the far end is to send it anything: who only publishes or records hears nothing.
         mos_sent: the same score of what the server had of it, from the server's RTCP reports since its record before;
             None where there was no new one, as for plain RTP.
+        tone_hz: of the tone that it says; None if it says something else.
     """
 
     t_ns: int
@@ -161,6 +162,7 @@ class MediaRecord(NamedTuple):
     used: int | None = None
     receives: bool = True
     mos_sent: float | None = None
+    tone_hz: float | None = None
 
 
 class HeardRecord(NamedTuple):
@@ -221,13 +223,15 @@ class ServerRecord(NamedTuple):
         cgroup_anon_bytes .. cgroup_kernel_stack_bytes: how that splits up; `cgroup_slab_bytes` is all of the slab.
         cgroup_kernel_bytes: all that the kernel keeps for the group; version 1 knows no more of its split.
         cgroup_dirty_bytes, cgroup_writeback_bytes: page cache that is not on the disk yet, and that is on its way.
-        limit_hits: how often the limit was run into since the group began (memory.events max, failcnt).
+        limit_hits: how often the limit was run into since the group began (memory.events max and high, failcnt).
         oom_kills: processes of the group that the kernel killed for memory.
         udp_drops: datagrams dropped because a socket buffer of the process was full; since the sockets were opened.
         udp_queued_bytes: received and not yet read by the process.
         disk_free_bytes, disk_bytes: file system of the recordings.
         udp_worst_port: local port with the most drops.
         tcp_unread_bytes: what clients sent over TCP that the process has not read yet.
+        cgroup_dirty_limit_bytes: how much of the group's page cache may wait for the disk before the kernel holds up
+            who writes; None on version 1, where that is the limit itself.
     """
 
     t_ns: int
@@ -263,6 +267,7 @@ class ServerRecord(NamedTuple):
     disk_bytes: int | None = None
     cgroup_kernel_bytes: int | None = None
     tcp_unread_bytes: int | None = None
+    cgroup_dirty_limit_bytes: int | None = None
 
 
 class ThreadRecord(NamedTuple):
@@ -353,6 +358,24 @@ class TakeRecord(NamedTuple):
     muted: int = 0
 
 
+class MixRecord(NamedTuple):
+    """What is known of a room's recorded mix, written when its recording ended.
+
+    Attributes:
+        room: its number.
+        name: what the file's name begins with.
+        due_s: for how long somebody was in the room while it was surely recorded; the file may hold a little more. None
+            where that cannot be said: somebody was lost on the way.
+        spans: in how many pieces.
+    """
+
+    t_ns: int
+    room: int
+    name: str
+    due_s: float | None
+    spans: int
+
+
 class LogRecord(NamedTuple):
     """How many lines of one category the Janus log gained in the second before `t_ns`."""
 
@@ -438,6 +461,7 @@ Record = (
     | StorageRecord
     | RecordingRecord
     | TakeRecord
+    | MixRecord
     | LogRecord
     | HealthRecord
     | MarkerRecord
@@ -456,6 +480,7 @@ KINDS: dict[str, type[Record]] = {
     "storage": StorageRecord,
     "recording": RecordingRecord,
     "take": TakeRecord,
+    "mix": MixRecord,
     "log": LogRecord,
     "health": HealthRecord,
     "marker": MarkerRecord,

@@ -13,6 +13,7 @@ from janusload.run_options import RunOptions
 from janusload.server.find import Followed
 from janusload.server.log import FileSource, LogWatch, source_of
 from janusload.server.recordings.pressure import PressureWatch, disk_speed
+from janusload.server.recordings.space import SpaceWatch
 from janusload.server.recordings.storage import StorageWatch
 from janusload.server.remote import AgentWatch
 from janusload.server.watch import LocalWatch
@@ -49,6 +50,7 @@ def watcher_of(
         watch = LocalWatch(pid, log, recordings)
     limited = lab is not None and lab.options.memory_bytes is not None
     pressure = PressureWatch(disk_speed(lab.recordings) if lab is not None and limited else None)
+    space = SpaceWatch()
     return Watcher(
         folder,
         writer,
@@ -56,7 +58,7 @@ def watcher_of(
         WatchOptions((lambda: lab.returncode) if lab is not None else (lambda: None), options.backtrace, secrets),
         say,
         StorageWatch(recordings, since_s).sample if recordings is not None else None,
-        pressure.look,
+        lambda server, storage: pressure.look(server, storage) or space.look(server, storage),
     )
 
 

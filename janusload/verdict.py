@@ -39,6 +39,8 @@ THROTTLED_SHARE = 0.2
 _FULL_SHARE = 0.85
 #: dirty pages and those on their way, of the limit, from which on reclaim has to wait for the disk
 _UNWRITTEN_SHARE = 0.2
+#: the same, of what may wait in a group of version 2: from here on the kernel slows its writers down to the disk
+_HELD_UP_SHARE = 0.75
 _NEARLY_ALL = 0.75
 
 _PLUGIN_FILES = "libjanus_"
@@ -290,7 +292,7 @@ def _why(locks: Sequence[Lock], window: Window) -> str:
 
 def _disk(window: Window) -> Finding | None:
     last = window.readings[-1] if window.readings else None
-    if not window.threads and last is not None and _full(last) and _written_back(last) and not window.busy:
+    if not window.threads and last is not None and _choked(last) and _written_back(last) and not window.busy:
         # whoever would look at the threads may have to wait with them
         return Finding(
             FailureKind.MEMORY_WRITEBACK,
@@ -309,11 +311,16 @@ def _disk(window: Window) -> Finding | None:
     threads = f"{count} thread{'s' * (count > 1)} in state D"
     what = _and(words.removeprefix("disk").strip() for words in waiting[-1])
     where = f" ({what})" if what else ""
-    if last is not None and _full(last) and _unwritten(last):
+    if last is not None and _choked(last):
+        what_full = (
+            f"fill the memory limit of {_mb(last.cgroup_limit_bytes)}"
+            if _full(last)
+            else f"use up the {_mb(last.cgroup_dirty_limit_bytes)} that may wait for the disk in its memory limit"
+        )
         return Finding(
             FailureKind.MEMORY_WRITEBACK,
             f"{threads}{where}, and {_mb(last.cgroup_writeback_bytes)} on their way to the disk and"
-            f" {_mb(last.cgroup_dirty_bytes)} of dirty pages fill the memory limit of {_mb(last.cgroup_limit_bytes)}",
+            f" {_mb(last.cgroup_dirty_bytes)} of dirty pages {what_full}",
         )
     return Finding(FailureKind.DISK_STUCK, f"{_and(window.silent)} went unanswered, with {threads}{where}")
 
@@ -334,6 +341,18 @@ def _cpu(window: Window) -> Finding | None:
     return Finding(FailureKind.CPU_STARVED, f"{missed} without a stream of requests, while {words}")
 
 
+def _choked(reading: ServerRecord) -> bool:
+    """Whether what waits for the disk leaves no room for more: then who writes waits with it."""
+    most = reading.cgroup_dirty_limit_bytes
+    if most is not None and most and _waiting(reading) >= _HELD_UP_SHARE * most:
+        return True
+    return _full(reading) and _unwritten(reading)
+
+
+def _waiting(reading: ServerRecord) -> int:
+    return (reading.cgroup_dirty_bytes or 0) + (reading.cgroup_writeback_bytes or 0)
+
+
 def _full(reading: ServerRecord) -> bool:
     used, limit = reading.cgroup_bytes, reading.cgroup_limit_bytes
     return used is not None and limit is not None and used >= _FULL_SHARE * limit
@@ -341,8 +360,7 @@ def _full(reading: ServerRecord) -> bool:
 
 def _unwritten(reading: ServerRecord) -> bool:
     limit = reading.cgroup_limit_bytes
-    unwritten = (reading.cgroup_dirty_bytes or 0) + (reading.cgroup_writeback_bytes or 0)
-    return limit is not None and unwritten >= _UNWRITTEN_SHARE * limit
+    return limit is not None and _waiting(reading) >= _UNWRITTEN_SHARE * limit
 
 
 def _written_back(reading: ServerRecord) -> bool:

@@ -83,7 +83,7 @@ class Watcher:
     Args:
         watch: the server; None where it cannot be seen.
         storage: reads what lies in the folder of the recordings; None where that cannot be seen.
-        pressure: warns, in words, of a page cache that the disk will not keep up with.
+        pressure: warns, in words, of a page cache that the disk will not keep up with, and of a disk that gets full.
     """
 
     def __init__(

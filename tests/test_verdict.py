@@ -115,6 +115,26 @@ CAUSES: list[tuple[str, Window, FailureKind | None, str | None]] = [
         None,
     ),
     (
+        "writers held up in a group of version 2, whose cache could be taken back",
+        window(
+            CORE,
+            readings=2
+            * [
+                reading(
+                    "D",
+                    cgroup_bytes=30 * MB,
+                    cgroup_limit_bytes=48 * MB,
+                    cgroup_dirty_bytes=4 * MB,
+                    cgroup_writeback_bytes=3 * MB,
+                    cgroup_dirty_limit_bytes=8 * MB,
+                )
+            ],
+            threads=of(group("mixer", "disk balance_dirty_pages", 3, "D")),
+        ),
+        K.MEMORY_WRITEBACK,
+        None,
+    ),
+    (
         "killed for memory when the disk had just taken what was unwritten",
         window(ALL, readings=[UNWRITTEN, reading(), reading("", oom_kills=1)], signal=signal.SIGKILL),
         K.MEMORY_WRITEBACK,
@@ -209,6 +229,9 @@ def test_the_rule_names_the_signal_the_lock_and_the_disk() -> None:
     assert "sleeps and tries again" in rule("the deadlock of 3358")
     assert "percpu_rwsem_wait" in rule("frozen disk")
     assert "31 MB" in rule("writeback under a memory limit")
+    assert "use up the 8 MB that may wait" in rule(
+        "writers held up in a group of version 2, whose cache could be taken back"
+    )
     assert "throttled" in rule("quota under load")
     assert "killed it for memory" in rule("killed for memory")
     assert "it is the path" in rule("a path that lets nearly nothing through")

@@ -136,7 +136,11 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
         server=server_of(frames["server"], meta),
         memory=memory_of(frames["server"], frames["storage"], _load_span(frames["marker"])),
         recordings=recordings_of(
-            frames["recording"], frames["media"], frames["take"], looked=not frames["storage"].empty
+            frames["recording"],
+            frames["media"],
+            frames["take"],
+            frames["mix"],
+            looked=not frames["storage"].empty,
         ),
         log=log_of(frames["log"]),
         generator=generator_of(

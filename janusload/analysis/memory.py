@@ -24,6 +24,8 @@ _SETTLING = 0.3
 _NOTHING_MB = 0.5
 #: page cache waiting for the disk, as a share of the limit, from which writers are held up
 _HELD_UP = 0.25
+#: the same, as a share of what may wait in a control group of version 2
+_HELD_UP_OF_DIRTY = 0.75
 #: seconds in a row of that
 _HELD_UP_S = 3.0
 #: anonymous memory of a control group beyond twice the process's own, from which others must live in it
@@ -62,6 +64,7 @@ def memory_of(server: pd.DataFrame, storage: pd.DataFrame, span_ns: tuple[int, i
         sock_mb_max=_mb_max(readings["cgroup_sock_bytes"]),
         slab_mb_max=_mb_max(readings["cgroup_slab_bytes"]),
         kernel_stack_mb_max=_mb_max(readings["cgroup_kernel_stack_bytes"]),
+        kernel_mb=_unsplit_mb(readings, span_ns),
         limit_mb=None if limit is None else limit / _MB,
         limit_hits=grown(readings["limit_hits"]),
         oom_kills=grown(readings["oom_kills"]),
@@ -111,7 +114,9 @@ def _state(readings: pd.DataFrame, waiting: pd.Series[float], limit: float | Non
         return None
     if (grown(readings["oom_kills"]) or 0) > 0:
         return MemoryState.OOM_KILLED
-    held = (waiting > _HELD_UP * limit) & (readings["cgroup_writeback_bytes"].fillna(0) > 0)
+    may_wait = readings["cgroup_dirty_limit_bytes"]
+    most = (_HELD_UP_OF_DIRTY * may_wait).where(may_wait > 0, _HELD_UP * limit)
+    held = (waiting > most) & (readings["cgroup_writeback_bytes"].fillna(0) > 0)
     seconds = readings["t_ns"].diff().fillna(0) / 1e9
     run = (held != held.shift()).cumsum()
     longest = seconds.where(held, 0).groupby(run).sum().max()
@@ -157,6 +162,13 @@ def _write_rate(storage: pd.DataFrame, span_ns: tuple[int, int] | None) -> float
 def _first_mb(before: pd.Series[float]) -> float | None:
     known = before.dropna()
     return _mb(known.median()) if len(known) else None
+
+
+def _unsplit_mb(readings: pd.DataFrame, span_ns: tuple[int, int] | None) -> float | None:
+    """What the kernel keeps for the group, typically, where it does not say how much of that it could give back."""
+    known = readings["cgroup_kernel_bytes"][readings["cgroup_kernel_stack_bytes"].isna()].dropna()
+    settled = known if span_ns is None else known[readings["t_ns"].loc[known.index].between(*span_ns)]
+    return _mb(settled.median()) if len(settled) else None
 
 
 def _mb(value: float) -> float:

@@ -25,7 +25,7 @@ class RecordingPlan:
         basis: the measurement that it stands on, in words.
         disk_mb_per_s: what the disk must take all the time.
         disk_gb: what lies there after the hours.
-        firm_mb: memory that the kernel cannot take back.
+        firm_mb: memory that the kernel cannot take back, and what it keeps for itself where that is not split up.
         dirty_mb: page cache that waits for the disk at most.
         memory_limit_mb: recommended.
         full_after_h: when the free space that was asked about is used up; None without a figure for it.
@@ -58,13 +58,16 @@ def plan_recording(
         raise UsageError("that run cannot be scaled: it needs recordings, participants and readings of the server")
     factor = participants / media.participants
     base_mb = memory.firm_first_mb if memory.firm_first_mb is not None else 0.0
-    firm_mb = base_mb + max(0.0, memory.firm_mb - base_mb) * factor
+    kernel_mb = memory.kernel_mb or 0.0
+    firm_mb = base_mb + max(0.0, memory.firm_mb - base_mb) * factor + kernel_mb * max(1.0, factor)
     rate = memory.write_mb_per_s * factor
     dirty_mb = rate * WRITE_BACK_WINDOW_S
     basis = (
         f"{media.participants} participants, {memory.write_mb_per_s:.3f} MB/s of recordings, "
         f"{memory.firm_mb:.1f} MB that cannot be taken back ({base_mb:.1f} MB of it before they came)"
     )
+    if kernel_mb:
+        basis += f", {kernel_mb:.1f} MB of the kernel's own"
     return RecordingPlan(
         participants=participants,
         hours=hours,

@@ -14,15 +14,24 @@ _FAULTS_TOLD = 20
 _WHOLE = ("whole", "no_packets")
 _ABSENT = "absent"
 _HOLLOW = "hollow"
+_SHORT = "short"
+_WRONG_VOICE = "wrong_voice"
+#: by how much a mix may be shorter than the time it was due, for each time that somebody came into an empty room and at
+#: the end: the mixer's 20 ms, and what a busy machine adds to when we know of it
+_MIX_SLACK_S = 0.2
+#: shorter files have too little behind the decoder's first packets
+_LEAST_HEARD_S = 1.0
+#: two tones of the same clip, of a recording that is short; the next tone is 5.8 % away
+_SAME_TONE = 0.015
 
 
 def recordings_of(
-    recording: pd.DataFrame, media: pd.DataFrame, take: pd.DataFrame, *, looked: bool
+    recording: pd.DataFrame, media: pd.DataFrame, take: pd.DataFrame, mix: pd.DataFrame, *, looked: bool
 ) -> Recordings | None:
     """Sum up the recordings; None where none were looked at.
 
     Args:
-        take: what senders know of recordings of their own.
+        take: what senders know of recordings of their own; `mix`: what is known of those of rooms.
         looked: whether the folder of the recordings could be seen, though it may hold none.
     """
     wanted = take[take["name"] != ""]
@@ -32,9 +41,17 @@ def recordings_of(
     )
     hollow = (recording["packets"] == 0) & recording["name"].isin(wanted["name"][wanted["due"] > 0])
     recording.loc[hollow, ["state", "wrong"]] = _HOLLOW, "its sender sent what belongs into it, and none of it is there"
+    voices = _voices(recording, media)
+    for index, words in voices[voices != ""].items():
+        recording.loc[index, ["state", "wrong"]] = _WRONG_VOICE, words
+    mixes = _mixes(recording, mix)
+    for index, due_s, lacks_s in mixes:
+        if lacks_s > 0 and recording.at[index, "state"] in _WHOLE:
+            words = f"{lacks_s:.1f} s of the {due_s:.1f} s are missing for which somebody was in the room"
+            recording.loc[index, ["state", "wrong"]] = _SHORT, words
     files = recording[recording["format"] != "nfo"]
-    absent = wanted[~wanted["name"].isin(files["name"])] if looked else wanted.head(0)
-    if recording.empty and absent.empty:
+    absent = _absent(files, wanted, mix) if looked else []
+    if recording.empty and not absent:
         return None
     packets = files[files["packets"].notna()]
     matched = _matched(packets, media, take)
@@ -46,13 +63,13 @@ def recordings_of(
         RecordingFault(path=str(row.path), state=str(row.state), words=str(row.wrong)) for row in bad.itertuples()
     ]
     words = "Janus agreed to record it, and there is no such file in the folder of the recordings"
-    faults += [RecordingFault(path=str(name), state=_ABSENT, words=words) for name in absent["name"]]
+    faults += [RecordingFault(path=name, state=_ABSENT, words=words) for name in absent]
     return Recordings(
         files=len(files),
         size_mb=float(files["size_bytes"].sum()) / 1e6,
         hours=float(files["duration_s"].sum()) / 3600,
         whole=int(recording["state"].isin(_WHOLE).sum()),
-        states=states | ({_ABSENT: len(absent)} if len(absent) else {}),
+        states=states | ({_ABSENT: len(absent)} if absent else {}),
         packets=held if len(packets) else None,
         missing=missing if len(packets) else None,
         missing_share=missing / (held + missing) if held + missing else None,
@@ -65,13 +82,67 @@ def recordings_of(
         outside=_total(matched, "outside"),
         told=_told(packets, wanted),
         cut=_total(matched, "cut"),
+        voices=len(voices) if len(voices) else None,
+        mixes=len(mixes) if mixes else None,
+        mixes_lack_s=sum(lacks_s for _, _, lacks_s in mixes) if mixes else None,
         faults=faults[:_FAULTS_TOLD],
     )
+
+
+def _base_names(recording: pd.DataFrame) -> pd.Series[str]:
+    return recording["path"].astype(str).map(lambda path: path.rpartition("/")[2])
 
 
 def _take_name(path: str) -> str:
     """What was asked for as the name of a file: plugins put `-audio.mjr` or `-audio-0.mjr` behind it."""
     return path.rpartition("/")[2].rpartition("-audio")[0]
+
+
+def _absent(files: pd.DataFrame, wanted: pd.DataFrame, mix: pd.DataFrame) -> list[str]:
+    """What recordings are called that Janus agreed to make and of which there is no file."""
+    names = _base_names(files)
+    mixes = names[files["format"] == "wav"]
+    lost = [
+        str(row.name)
+        for row in mix.itertuples(index=False)
+        # of two who ask at once, one is the first for Janus: the room's mix is in his file
+        if row.due_s > _MIX_SLACK_S
+        and not mixes.str.contains(rf"-room-{row.room}\.wav|^janus-audioroom-{row.room}-").any()
+    ]
+    return [str(name) for name in wanted["name"][~wanted["name"].isin(files["name"])]] + lost
+
+
+def _voices(recording: pd.DataFrame, media: pd.DataFrame) -> pd.Series[str]:
+    """What is wrong with the voice in each file that was listened to and whose sender says a tone; empty: it is his."""
+    senders = media[media["ssrc"].notna() & media["tone_hz"].notna()]
+    tone_of = senders.groupby("ssrc")["tone_hz"].last()
+    known = recording[recording["ssrc"].isin(tone_of.index) & (recording["duration_s"] >= _LEAST_HEARD_S)]
+    words = {
+        index: _voice(float(tone_of[ssrc]), str(tones))
+        for index, ssrc, tones in zip(known.index, known["ssrc"], known["tones"], strict=True)
+    }
+    return pd.Series(words, dtype=object)
+
+
+def _voice(hertz: float, tones: str) -> str:
+    """What is wrong if these tones (as `440 Hz -16 dBov, ...`) are of somebody who says one of so many hertz."""
+    heard = [float(tone.split()[0]) for tone in tones.split(", ") if tone]
+    if any(abs(each - hertz) <= _SAME_TONE * hertz for each in heard):
+        return ""
+    return f"its sender says a tone of {hertz:.0f} Hz, and heard in it is {tones or 'no tone'}"
+
+
+def _mixes(recording: pd.DataFrame, mix: pd.DataFrame) -> list[tuple[Any, float, float]]:
+    """The mixes of which it is known how long they must be: row, for how long that is, and what is lacking; seconds."""
+    names = _base_names(recording)
+    found = []
+    for name, spans, due_s in zip(mix["name"].astype(str), mix["spans"], mix["due_s"], strict=True):
+        for index in recording.index[(recording["format"] == "wav") & names.str.startswith(name)]:
+            has_s = recording.at[index, "duration_s"]
+            if due_s > 0:  # not NaN either
+                lacks_s = due_s - (0.0 if pd.isna(has_s) else has_s)
+                found.append((index, due_s, lacks_s if lacks_s > _MIX_SLACK_S * (1 + spans) else 0.0))
+    return found
 
 
 def _matched(packets: pd.DataFrame, media: pd.DataFrame, take: pd.DataFrame) -> pd.DataFrame | None:

@@ -66,6 +66,7 @@ class Life:
         self._peer: Participant | None = None
         self._audio = ExitStack()
         self._room = 0
+        self._here: int | None = None
         self._far_end: dict[str, Any] = {}
         self._muted = False
         self._take_numbers = itertools.count(1)
@@ -112,7 +113,9 @@ class Life:
             self._steps(self._group.steps)
             if self._state.recording:
                 self._takes.end(*self._sent())
+            self._part_from_room(sure=True)
         finally:
+            self._part_from_room(sure=False)
             self._end()
 
     def _steps(self, steps: Sequence[Act | Repeat | Choose]) -> None:
@@ -132,12 +135,25 @@ class Life:
             self._takes.end(*self._sent())
         elif step.verb is Verb.MUTE and not was_muted:
             self._takes.mute(self._sent()[1])
+        comes = then.joined and (not before.joined or step.verb is Verb.CHANGEROOM)
+        if comes or not then.joined:
+            self._part_from_room(sure=True)
         self._acts[step.verb](step)
         self._state = then
+        if comes:
+            self._here = self._room
+            self._stage.room_takes.come(self._room)
         if then.recording and not before.recording:
             self._takes.begin(self._take_name, 0 if silent else self._sent()[1])
         elif was_muted and not self._muted:
             self._takes.unmute(self._sent()[1])
+
+    def _part_from_room(self, *, sure: bool) -> None:
+        """We are about to leave our room, if we are in one; not `sure` if Janus may have let go of us before."""
+        room, self._here = self._here, None
+        if room is not None:
+            lost = self._peer is not None and self._peer.error is not None
+            self._stage.room_takes.go(room, sure=sure and not lost)
 
     def _sent(self) -> tuple[int | None, int | None]:
         """RTP source, and packets sent up to now; None where there is no audio, or its worker does not say."""
@@ -326,9 +342,13 @@ class Life:
 
     def _record_room(self, on: bool) -> None:
         fields: dict[str, Any] = {"room": self._room, "record": on}
-        if on:
-            fields["record_file"] = f"{self._free_name()}-room-{self._room}.wav"
-        self._say("enable_recording", **fields)
+        if not on:
+            self._stage.room_takes.end(self._room)
+            self._say("enable_recording", **fields)
+            return
+        name = f"{self._free_name()}-room-{self._room}.wav"
+        self._say("enable_recording", **fields, record_file=name)
+        self._stage.room_takes.begin(self._room, name)
 
     def _record_all(self, on: bool) -> None:
         if self._attached().short == "videoroom":

@@ -63,6 +63,9 @@ def made(stage: Stage, tables: list[RoomsTable], first: int, *, plain_rtp: bool)
                 number = next(numbers)
                 handle.message(_creating(table, number, plain_rtp=plain_rtp))
                 stack.callback(_destroy, handle, number)
+                if table.plugin == "audiobridge":
+                    stage.room_takes.made(number, recorded=table.record)
+                    stack.callback(stage.room_takes.end, number)
                 found.setdefault(table.name, []).append(number)
         yield found
 

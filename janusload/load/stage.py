@@ -25,6 +25,7 @@ from janusload.janus import keepalive
 from janusload.janus.connection import Connection
 from janusload.janus.wire_log import WireLog
 from janusload.load.recorder import Recorder
+from janusload.load.room_takes import RoomTakes
 from janusload.load.turns import LifeClock, Turns
 from janusload.media.engine import Engine
 from janusload.records import Source
@@ -60,6 +61,7 @@ class Stage:
         failures: lives that ended with an error, by what went wrong.
         turns: when users begin.
         lives: when lives begin, in a churn; None: each user begins the next as soon as it likes.
+        room_takes: what is known of the mixes that rooms record.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Stage:
         self.lives: LifeClock | None = None
         self.target = target
         self.recorder = recorder
+        self.room_takes = RoomTakes(recorder.write)
         self.engine = engine
         self.timeout_s = timeout_s
         self.keepalive_s = keepalive.AT_MOST_S

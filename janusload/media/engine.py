@@ -276,7 +276,9 @@ class Carrier:
         peer = self.peers.get(number) or self._closing.get(number)
         if peer is None:
             return
-        peer.record, peer.dropped = messages.media_record(row, peer=peer.name, worker=self.link.number)
+        peer.record, peer.dropped = messages.media_record(
+            row, peer=peer.name, worker=self.link.number, tone_hz=peer.voice.tone_hz
+        )
         self._pass_on(peer.record)
         if peer.record.state in FINAL and number in self._closing:
             del self._closing[number]

@@ -38,17 +38,21 @@ class TickChoice(StrEnum):
 #: rows of statistics in one `media` message
 ROWS_PER_MESSAGE = 200
 
-#: a row of statistics: the engine's number of the peer, then MediaRecord without its `peer` and `worker`, then the
+#: a row of statistics: the engine's number of the peer, then MediaRecord without what the engine knows itself, then the
 #: count of dropped datagrams
-MEDIA_FIELDS = ("number", *(field for field in MediaRecord._fields if field not in ("peer", "worker")), "dropped")
+MEDIA_FIELDS = (
+    "number",
+    *(field for field in MediaRecord._fields if field not in ("peer", "worker", "tone_hz")),
+    "dropped",
+)
 
 _LENGTH = struct.Struct("!I")
 
 
-def media_record(row: list[Any], *, peer: str, worker: int) -> tuple[MediaRecord, int]:
+def media_record(row: list[Any], *, peer: str, worker: int, tone_hz: float | None = None) -> tuple[MediaRecord, int]:
     """The record of a row of statistics, and how many datagrams were dropped, which comes last in the row."""
     _, t_ns, *values, dropped = row
-    return MediaRecord(t_ns, peer, worker, *values), dropped
+    return MediaRecord(t_ns, peer, worker, *values, tone_hz), dropped
 
 
 def health_record(said: Message, *, worker: int) -> HealthRecord:

@@ -25,6 +25,7 @@ def memory(summary: Summary) -> Table:
         ("socket buffers at most", memory.sock_mb_max),
         ("slab at most", memory.slab_mb_max),
         ("kernel stacks at most", memory.kernel_stack_mb_max),
+        ("kept by the kernel for it, not split up further, typical", memory.kernel_mb),
         ("written to disks", memory.written_mb),
     ):
         if value is not None:
@@ -65,9 +66,13 @@ def recordings(summary: Summary) -> Table:
         ("sent before a file's first packet or after its last", recordings.outside),
         ("files whose sender knows what must be in them", recordings.told),
         ("sent while surely recorded, and missing at a file's beginning or end", recordings.cut),
+        ("files listened to for their sender's tone", recordings.voices),
+        ("rooms' mixes of which it is known how long they must be", recordings.mixes),
     ):
         if count is not None:
             rows.append([words, f"{count:,}"])
+    if recordings.mixes_lack_s is not None:
+        rows.append(["missing in these", f"{wording.number(recordings.mixes_lack_s)} s"])
     rows += [[f"fault: {fault.path}", f"{fault.state}: {fault.words}"] for fault in recordings.faults]
     return Table(["what", "value"], rows, frozenset({0, 1}))
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from janusload.lab.limits import Hierarchy, hierarchies
 
+_VM = Path("/proc/sys/vm")
 #: version 1 writes "no limit" as the largest page-aligned number
 _NO_LIMIT = 1 << 62
 
@@ -44,6 +45,7 @@ class MemoryReading(NamedTuple):
     swap_bytes: int | None = None
     limit_hits: int | None = None
     oom_kills: int | None = None
+    dirty_limit_bytes: int | None = None
 
 
 class CpuReading(NamedTuple):
@@ -89,26 +91,27 @@ class ControlGroups:
         if self._memory is None:
             return MemoryReading()
         version = self._memory.version
-        limit_file, used_file = (
-            ("memory.max", "memory.current") if version == 2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
-        )
-        group, limit = _tightest(self._memory, limit_file)
+        # above memory.high the kernel holds a group up as it does at its limit
+        limit_files = ("memory.max", "memory.high") if version == 2 else ("memory.limit_in_bytes",)
+        group, limit = _tightest(self._memory, *limit_files)
         stat = _pairs(group / "memory.stat")
         split = {name: stat.get(names[0 if version == 2 else 1]) for name, names in _STAT.items()}
         if version == 2:
             events = _pairs(group / "memory.events")
+            used = _number(group / "memory.current")
             return MemoryReading(
-                used_bytes=_number(group / used_file),
+                used_bytes=used,
                 limit_bytes=limit,
                 sock_bytes=stat.get("sock"),
                 kernel_bytes=stat.get("kernel"),
                 swap_bytes=_number(group / "memory.swap.current"),
-                limit_hits=events.get("max"),
+                limit_hits=events["max"] + events.get("high", 0) if "max" in events else None,
                 oom_kills=events.get("oom_kill"),
+                dirty_limit_bytes=_dirty_limit(limit, used, split["file_bytes"]),
                 **split,
             )
         return MemoryReading(
-            used_bytes=_number(group / used_file),
+            used_bytes=_number(group / "memory.usage_in_bytes"),
             limit_bytes=limit,
             sock_bytes=_number(group / "memory.kmem.tcp.usage_in_bytes"),
             kernel_bytes=_number(group / "memory.kmem.usage_in_bytes"),
@@ -159,14 +162,36 @@ def upwards(hierarchy: Hierarchy) -> Iterator[Path]:
         yield parent
 
 
-def _tightest(hierarchy: Hierarchy, name: str) -> tuple[Path, int | None]:
+def _tightest(hierarchy: Hierarchy, *names: str) -> tuple[Path, int | None]:
     """The group with the smallest limit on the way up, and that limit; its own group and None without any."""
-    limits = [(value, group) for group in upwards(hierarchy) if (value := _number(group / name)) is not None]
+    limits = [
+        (value, group) for group in upwards(hierarchy) for name in names if (value := _number(group / name)) is not None
+    ]
     limits = [(value, group) for value, group in limits if value < _NO_LIMIT]
     if not limits:
         return hierarchy.own, None
     value, group = min(limits, key=lambda each: each[0])
     return group, value
+
+
+def _dirty_limit(limit: int | None, used: int | None, file: int | None) -> int | None:
+    """How much of a group's page cache may wait for the disk, on version 2: then the kernel holds its writers up.
+
+    vm.dirty_ratio, of what page cache could have within the limit (kernel, admin-guide/cgroup-v2, "Writeback").
+    Version 1 knows no such thing: there, pages may wait until the limit is full of them.
+    """
+    if limit is None or used is None or file is None:
+        return None
+    percent = _number(_VM / "dirty_ratio")
+    if percent:
+        share = percent / 100
+    else:  # vm.dirty_bytes is set instead, and means the whole machine
+        whole = 1024 * _pairs(_VM.parents[1] / "meminfo", between=":").get("MemAvailable", 0)
+        dirty_bytes = _number(_VM / "dirty_bytes")
+        if not whole or dirty_bytes is None:
+            return None
+        share = min(1.0, dirty_bytes / whole)
+    return round(share * max(0, limit - used + file))
 
 
 def _quota(group: Path, version: int) -> float | None:
@@ -180,10 +205,11 @@ def _quota(group: Path, version: int) -> float | None:
     return 100.0 * quota / period if quota > 0 and period > 0 else None
 
 
-def _pairs(path: Path) -> Mapping[str, int]:
+def _pairs(path: Path, between: str = " ") -> Mapping[str, int]:
     pairs: dict[str, int] = {}
     for line in _read(path).splitlines():
-        key, _, value = line.partition(" ")
+        key, _, value = line.partition(between)
+        value = value.removesuffix("kB").strip()
         if value.isdigit():
             pairs[key] = int(value)
     return pairs

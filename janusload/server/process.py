@@ -159,6 +159,7 @@ class ProcessWatch:
             disk_free_bytes=disk[0] if disk else None,
             disk_bytes=disk[1] if disk else None,
             cgroup_kernel_bytes=memory.kernel_bytes,
+            cgroup_dirty_limit_bytes=memory.dirty_limit_bytes,
             tcp_unread_bytes=opened.unread_bytes if opened else None,
         )
         return Observation(record, threads)

@@ -104,6 +104,8 @@ class Memory(Part):
             kernel stacks); of a process: its anonymous memory.
         firm_first_mb: the same before the load came.
         growth_mb_per_h, growth_ci95_mb_per_h: slope of it by Theil-Sen, and its interval.
+        kernel_mb: typical, all that the kernel keeps for the control group (slab, stacks, sockets), where it does not
+            split that up (version 1): counts against the limit, part of it can be taken back.
         limit_hits, oom_kills: during the run.
         state, state_words: absent without a limit.
         write_mb_per_s: how fast recordings were written while the load was on.
@@ -122,6 +124,7 @@ class Memory(Part):
     sock_mb_max: float | None = None
     slab_mb_max: float | None = None
     kernel_stack_mb_max: float | None = None
+    kernel_mb: float | None = None
     limit_mb: float | None = None
     limit_hits: int | None = None
     oom_kills: int | None = None
@@ -147,7 +150,8 @@ class Recordings(Part):
         hours: of audio in all of them.
         whole: files without a fault, those without a packet included.
         states: files by how they are; `absent`: Janus agreed to record, and there is no file; `hollow`: nothing is
-            in it of what its sender sent while it was surely being recorded.
+            in it of what its sender sent while it was surely being recorded; `short`: a room's mix lacks seconds for
+            which somebody was there; `wrong_voice`: its sender says a tone that is not heard in it.
         packets, missing: RTP packets in the MJR files, and those that the sequence numbers miss.
         matched: files whose sender is one of this run's, found by its RTP source; absent where no sender told it.
         withheld, muted, lost_on_the_way: of the missing ones in matched files: not sent to play a loss, sent while the
@@ -156,6 +160,8 @@ class Recordings(Part):
         outside: packets that the senders of matched files sent before the first and after the last of a file.
         told: matched files whose sender knows what must be in them, from when its recording was on.
         cut: of `outside`, those that were sent while the recording was surely on: lost at the file's beginning or end.
+        voices: files whose sender says a tone that was listened for.
+        mixes: rooms' mixes of which it is known how long they must be; `mixes_lack_s`: seconds that are not there.
         faults: the first of those that are not whole.
     """
 
@@ -176,6 +182,9 @@ class Recordings(Part):
     outside: int | None = None
     told: int | None = None
     cut: int | None = None
+    voices: int | None = None
+    mixes: int | None = None
+    mixes_lack_s: float | None = None
     faults: list[RecordingFault] = []
 
 

@@ -91,6 +91,20 @@ def test_dirty_pages_that_wait_for_a_slow_disk_hold_writers_up() -> None:
     assert judged(grouped(120, cgroup_bytes=60.0 * MB, cgroup_writeback_bytes=burst)).state is MemoryState.BELOW_LIMIT
 
 
+def test_in_a_group_of_version_2_writers_are_held_up_long_before_its_limit() -> None:
+    waiting = np.where(np.arange(120) > 60, 7.0, 1.0) * MB
+    known = {"cgroup_bytes": 40.0 * MB, "cgroup_dirty_bytes": waiting, "cgroup_writeback_bytes": 0.5 * MB}
+    assert judged(grouped(120, **known)).state is MemoryState.BELOW_LIMIT
+    assert judged(grouped(120, **known, cgroup_dirty_limit_bytes=9.0 * MB)).state is MemoryState.WRITERS_HELD_UP
+    assert judged(grouped(120, **known, cgroup_dirty_limit_bytes=20.0 * MB)).state is MemoryState.BELOW_LIMIT
+
+
+def test_what_the_kernel_does_not_split_up_is_told_apart() -> None:
+    assert judged(grouped(60, cgroup_kernel_bytes=6.0 * MB)).kernel_mb == 6.0
+    split = judged(grouped(60, cgroup_kernel_bytes=6.0 * MB, cgroup_kernel_stack_bytes=1.0 * MB))
+    assert (split.kernel_mb, split.firm_mb) == (None, 13.0)
+
+
 def test_a_kill_for_memory_is_told() -> None:
     frame = grouped(60, cgroup_bytes=64.0 * MB)
     frame["oom_kills"] = [0.0] * 50 + [1.0] * 10

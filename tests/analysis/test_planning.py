@@ -31,6 +31,13 @@ def test_what_grows_with_participants_is_scaled_and_the_rest_is_not() -> None:
     assert plan.basis.startswith("20 participants, 0.200 MB/s of recordings, 15.0 MB")
 
 
+def test_what_the_kernel_keeps_counts_where_it_is_not_split_up() -> None:
+    run = RUN.model_copy(update={"memory": MEMORY.model_copy(update={"kernel_mb": 3.0})})
+    plan = plan_recording(run, 200, 8)
+    assert plan.firm_mb == pytest.approx(10 + 50 + 30)
+    assert plan.basis.endswith("3.0 MB of the kernel's own")
+
+
 @pytest.mark.parametrize("missing", [{"memory": None}, {"media": None}, {"media": Media(participants=0)}])
 def test_a_run_without_recordings_cannot_be_scaled(missing: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="cannot be scaled"):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from janusload.analysis.recordings import recordings_of
-from janusload.records import MediaRecord, RecordingRecord, TakeRecord
+from janusload.records import MediaRecord, MixRecord, RecordingRecord, TakeRecord
 from janusload.summary import Recordings
 
 
@@ -16,8 +16,8 @@ def recording(path: str, **known: Any) -> RecordingRecord:
     return RecordingRecord(**{"t_ns": 9, "path": path, "format": "mjr", "state": "whole", "size_bytes": 1000, **known})
 
 
-def sender(ssrc: int, *, used: int, sent: int, t_ns: int = 5) -> MediaRecord:
-    return MediaRecord(t_ns, f"talker-{ssrc}", 0, "closed", sent, 0, 0, 0, 0, 0, ssrc=ssrc, used=used)
+def sender(ssrc: int, *, used: int, sent: int, t_ns: int = 5, tone_hz: float | None = None) -> MediaRecord:
+    return MediaRecord(t_ns, f"talker-{ssrc}", 0, "closed", sent, 0, 0, 0, 0, 0, ssrc=ssrc, used=used, tone_hz=tone_hz)
 
 
 def take(name: str, *, due: int | None, muted: int = 0, ssrc: int = 7) -> TakeRecord:
@@ -25,12 +25,20 @@ def take(name: str, *, due: int | None, muted: int = 0, ssrc: int = 7) -> TakeRe
 
 
 def looked_at(
-    recordings: list[RecordingRecord], senders: list[MediaRecord], takes: list[TakeRecord], *, looked: bool = True
+    recordings: list[RecordingRecord],
+    senders: list[MediaRecord],
+    takes: list[TakeRecord],
+    mixes: list[MixRecord] | None = None,
+    *,
+    looked: bool = True,
 ) -> Recordings | None:
     return recordings_of(
         pd.DataFrame(recordings, columns=list(RecordingRecord._fields)),
-        pd.DataFrame(senders, columns=list(MediaRecord._fields)).astype({"ssrc": float, "used": float}),
+        pd.DataFrame(senders, columns=list(MediaRecord._fields)).astype(
+            {"ssrc": float, "used": float, "tone_hz": float}
+        ),
         pd.DataFrame(takes, columns=list(TakeRecord._fields)).astype({"due": float}),
+        pd.DataFrame(mixes or [], columns=list(MixRecord._fields)).astype({"due_s": float}),
         looked=looked,
     )
 
@@ -126,3 +134,42 @@ def test_recordings_that_are_not_there_or_hold_nothing_are_faults() -> None:
     assert [(fault.path, fault.state) for fault in found.faults] == [("b-audio.mjr", "hollow"), ("d", "absent")]
     alone = judged([], [sender(7, used=500, sent=500)], [take("a", due=500)])
     assert (alone.files, alone.whole, alone.states) == (0, 0, {"absent": 1})
+
+
+def test_whose_voice_is_in_a_file_is_held_against_its_sender() -> None:
+    senders = [sender(7, used=500, sent=500, tone_hz=440.0), sender(8, used=500, sent=500, tone_hz=523.0)]
+    right = recording("a.mjr", ssrc=7, tones="441 Hz -16 dBov, 880 Hz -40 dBov", **WHOLE)
+    found = judged([right, recording("b.mjr", ssrc=8, tones="523 Hz -16 dBov", **WHOLE)], senders)
+    assert (found.voices, found.whole, found.faults) == (2, 2, [])
+    other = recording("b.mjr", ssrc=8, tones="440 Hz -16 dBov", **WHOLE)
+    mute = recording("c.mjr", ssrc=8, **WHOLE)
+    short = recording("d.mjr", ssrc=8, **{**WHOLE, "duration_s": 0.5})
+    found = judged([right, other, mute, short], senders)
+    assert (found.voices, found.states) == (3, {"whole": 2, "wrong_voice": 2})
+    assert [(fault.path, fault.words) for fault in found.faults] == [
+        ("b.mjr", "its sender says a tone of 523 Hz, and heard in it is 440 Hz -16 dBov"),
+        ("c.mjr", "its sender says a tone of 523 Hz, and heard in it is no tone"),
+    ]
+    # who talks as people do is known by no tone
+    assert judged([mute], [sender(8, used=500, sent=500)]).voices is None
+
+
+def test_a_mix_that_lacks_seconds_is_told() -> None:
+    def wav(path: str, seconds: float | None) -> RecordingRecord:
+        return recording(path, format="wav", duration_s=seconds)
+
+    def held(files: list[RecordingRecord], mixes: list[MixRecord]) -> Recordings:
+        found = looked_at(files, [], [], mixes)
+        assert found is not None
+        return found
+
+    own, named = MixRecord(9, 1234, "janus-audioroom-1234-", 60.0, 2), MixRecord(9, 5, "me-1-room-5.wav", 9.0, 1)
+    files = [wav("janus-audioroom-1234-1763.wav", 59.8), wav("deep/me-1-room-5.wav", 9.1), wav("other.wav", 1.0)]
+    found = held(files, [own, named])
+    assert (found.mixes, found.mixes_lack_s, found.states) == (2, 0.0, {"whole": 3})
+    found = held([wav("janus-audioroom-1234-1763.wav", 21.0), wav("me-1-room-5.wav", None)], [own, named])
+    assert found.mixes_lack_s == pytest.approx(39 + 9)
+    assert [(fault.state, fault.words[:6]) for fault in found.faults] == [("short", "39.0 s"), ("short", "9.0 s ")]
+    # none at all; the other's file is the room's; nothing is known of it
+    found = held(files[:1], [own, named, named._replace(room=1234), named._replace(room=6, due_s=None)])
+    assert [(fault.path, fault.state) for fault in found.faults] == [("me-1-room-5.wav", "absent")]

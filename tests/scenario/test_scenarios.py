@@ -48,6 +48,12 @@ SHORT: dict[str, list[str]] = {
     "record-many": ['shape.lasts="5 s"', "users.0.count=3", "users.1.count=1"],
     # without its limits: it is about what they do to the server
     "record-slow-disk": ['shape.lasts="5 s"', "users.0.count=2"],
+    "record-storm": [
+        'shape.lasts="5 s"',
+        "users.0.count=2",
+        "users.1.count=3",
+        "users.2.count=1",
+    ],
     "signalling-storm": ["shape.users=[4, 8]", 'stream.rate="20/s"', *_STEPS],
     "spike-and-recover": [
         'shape.low="10/s"',

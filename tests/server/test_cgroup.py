@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from janusload.lab.limits import Hierarchy, Limits
+from janusload.server import cgroup
 from janusload.server.cgroup import ControlGroups, CpuReading, MemoryReading, groups_of
 
 
@@ -23,7 +24,9 @@ def groups(version: int, mount: Path, own: Path) -> ControlGroups:
     return ControlGroups({name: Hierarchy(name, version, mount, own) for name in ("memory", "cpu", "pids")})
 
 
-def test_version_2_with_the_limit_further_up(tmp_path: Path) -> None:
+def test_version_2_with_the_limit_further_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vm = write(tmp_path / "sys" / "vm", dirty_ratio="20\n", dirty_bytes="0\n")
+    monkeypatch.setattr(cgroup, "_VM", vm)
     stat = "anon 100\nfile 900\nfile_dirty 30\nfile_writeback 4\nslab 50\nslab_unreclaimable 20\n"
     stat += "kernel_stack 7\nsock 3\nkernel 80\n"
     limited = write(
@@ -39,7 +42,17 @@ def test_version_2_with_the_limit_further_up(tmp_path: Path) -> None:
     )
     own = write(limited / "janus", memory__max="max\n", cpu__max="max 100000\n", pids__max="max\n")
     found = groups(2, tmp_path, own)
-    assert found.memory() == MemoryReading(1300, 2000, 100, 900, 30, 4, 3, 50, 20, 7, 80, 0, 12, 1)
+    # 1600 bytes are there for page cache
+    assert found.memory() == MemoryReading(1300, 2000, 100, 900, 30, 4, 3, 50, 20, 7, 80, 0, 12, 1, 320)
+    # a soft limit below it is where the kernel begins to hold the group up
+    write(own, memory__high="1500\n", memory__current="1200\n", memory__stat=stat, memory__events="high 5\nmax 0\n")
+    soft = found.memory()
+    assert (soft.limit_bytes, soft.used_bytes, soft.limit_hits, soft.dirty_limit_bytes) == (1500, 1200, 5, 240)
+    write(own, memory__high="max\n")
+    # in bytes, of a machine with 2 MB to give
+    write(vm, dirty_ratio="0\n", dirty_bytes="512000\n")
+    write(tmp_path, meminfo="MemTotal: 9000 kB\nMemAvailable:    2000 kB\n")
+    assert found.memory().dirty_limit_bytes == 400
     assert found.cpu() == CpuReading(8.0, 10, 4)
     assert found.threads_limit() == 90
 

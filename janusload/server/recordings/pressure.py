@@ -3,6 +3,9 @@
 A limit that is full of page cache is harmless as long as the disk keeps up, and nothing counts that up until it is too
 late (janus-facts, Appendix B4: 17 s after the recordings began there was no answer any more, failcnt 194). What can be
 known before is arithmetic: how fast recordings grow, how fast the disk takes them, and how much of the limit is left.
+
+Control groups of version 2 let only a share of the page cache wait (vm.dirty_ratio of it). Beyond that the kernel slows
+every writer of the group down to the disk: earlier, and less bad, for not all that needs memory has to wait.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ from janusload.records import ServerRecord, StorageRecord
 _WINDOW_S = 10.0
 #: the least of that from which a rate is told
 _LEAST_S = 4.0
-#: pages on their way to the disk, as a share of the limit, that say that writers wait for them
+#: pages on their way to the disk, as a share of the limit, that say that writers wait for them; and pages that wait in
+#: any way, as a share of those that may on version 2
 _HELD_UP = 0.25
+_HELD_UP_OF_DIRTY = 0.75
 _HELD_UP_S = 3.0
 #: further away than this, a full limit is no warning yet
 _HORIZON_S = 600.0
@@ -63,10 +68,11 @@ class PressureWatch:
         self._readings.append(now)
         while now.t_ns - self._readings[0].t_ns > _WINDOW_S * 1e9:
             self._readings.popleft()
-        return self._held_up(now, limit) or self._ahead(now, limit, server)
+        return self._held_up(now, limit, server.cgroup_dirty_limit_bytes) or self._ahead(now, limit, server)
 
-    def _held_up(self, now: _Reading, limit: int) -> str | None:
-        if now.writeback < _HELD_UP * limit:
+    def _held_up(self, now: _Reading, limit: int, may_wait: int | None) -> str | None:
+        held = now.writeback >= _HELD_UP * limit if not may_wait else now.waiting >= _HELD_UP_OF_DIRTY * may_wait
+        if not held:
             self._held_since_ns = None
             self._said_held = False
             return None
@@ -75,6 +81,11 @@ class PressureWatch:
         if self._said_held or now.t_ns - self._held_since_ns < _HELD_UP_S * 1e9:
             return None
         self._said_held = True
+        if may_wait:
+            return (
+                f"memory: {now.waiting / _MB:.0f} MB wait for a disk that is too slow, of {may_wait / _MB:.0f} MB that "
+                f"may in the limit of {limit / _MB:.0f} MB: whatever writes is slowed down to the disk"
+            )
         return (
             f"memory: {now.writeback / _MB:.0f} of {limit / _MB:.0f} MB are on their way to a disk that is too slow: "
             "whatever writes waits for it, and the API waits with it"
@@ -94,14 +105,21 @@ class PressureWatch:
         # the kernel begins to write only when the limit or 30 s are reached: until then pages wait as fast as they come
         growth = max((now.waiting - first.waiting) / seconds, written - self._disk)
         firm = (server.cgroup_anon_bytes or 0) + (server.cgroup_sock_bytes or 0)
-        left_s = max(0.0, limit - firm - now.waiting) / growth
+        may_wait = server.cgroup_dirty_limit_bytes
+        room = _HELD_UP_OF_DIRTY * may_wait if may_wait else limit - firm
+        left_s = max(0.0, room - now.waiting) / growth
         if left_s > _HORIZON_S:
             return None
         self._warned = True
+        then = (
+            f"the {room / _MB:.0f} MB that may wait in the limit of {limit / _MB:.0f} MB do, and whatever writes is "
+            "slowed down to the disk"
+            if may_wait
+            else f"the limit of {limit / _MB:.0f} MB is full of pages that wait, and Janus stops answering"
+        )
         return (
             f"memory: recordings grow by {written / _MB:.2f} MB/s and their disk takes {self._disk / _MB:.2f} MB/s: in "
-            f"about {left_s:.0f} s the limit of {limit / _MB:.0f} MB is full of pages that wait, and Janus stops "
-            "answering. It needs a faster disk, less recording, or (for a while) a higher limit"
+            f"about {left_s:.0f} s {then}. It needs a faster disk, less recording, or (for a while) a higher limit"
         )
 
 

@@ -60,6 +60,22 @@ def test_pages_on_their_way_for_seconds_are_told_once() -> None:
     assert warnings(PressureWatch(100e6), [*stuck[:3], reading(3, written=30, dirty=0), *stuck[:3]]) == []
 
 
+def test_in_a_group_of_version_2_little_may_wait() -> None:
+    def version_2(
+        second: int, *, written: float, dirty: float, writeback: float = 0.1
+    ) -> tuple[ServerRecord, StorageRecord]:
+        server, storage = reading(second, written=written, dirty=dirty, writeback=writeback)
+        return server._replace(cgroup_dirty_limit_bytes=8 * MB), storage
+
+    said = warnings(PressureWatch(0.5e6), [version_2(s, written=1.0 * s, dirty=min(0.5 * s, 6.5)) for s in range(30)])
+    assert [at for at, _ in said] == [4, 15]
+    # 6 MB of the 8 MB may wait before writers are slowed down, 2 MB do, and 0.5 MB/s come in
+    assert "in about 8 s the 6 MB that may wait in the limit of 48 MB do" in said[0][1]
+    assert said[1][1].startswith("memory: 7 MB wait for a disk that is too slow, of 8 MB that may")
+    fine = [version_2(s, written=1.0 * s, dirty=min(1.0 * s, 4.0), writeback=0.0) for s in range(60)]
+    assert warnings(PressureWatch(100e6), fine) == []
+
+
 def test_without_a_limit_nothing_is_said() -> None:
     server, storage = reading(1, written=9, dirty=9)
     assert PressureWatch(1.0).look(server._replace(cgroup_limit_bytes=None), storage) is None
