@@ -84,12 +84,16 @@ def run(
                 lab = stack.enter_context(Lab(_lab_options(plan, options), folder.janus_log))
             write_first_meta(folder, options, plan, text, lab)
             if options.uncache_bytes is not None and lab is not None:
-                stack.enter_context(uncache.beside(lab.recordings, options.uncache_bytes))
+                stack.enter_context(uncache.beside(lab.recordings, options.uncache_bytes, say))
             count = _session_count(options, lab, admin_secret)
             if count is not None:
                 count.begin()
             writer = folder.writer("watch")
             stack.callback(_close_quietly, writer)
+            if lab is not None and lab.not_limited:
+                words = f"{lab.not_limited}: what is measured is of a Janus without one"
+                say(words[0].upper() + words[1:] + ".")
+                writer.write(MarkerRecord(time.monotonic_ns(), MarkerKind.NOTE, label=words))
             load = LoadProcess(folder, lab.api_secret if lab is not None else api_secret)
             stack.callback(load.kill)
             recordings = lab.recordings if lab is not None else options.recordings
@@ -207,6 +211,7 @@ def _lab_options(plan: Scenario, wanted: RunOptions) -> LabOptions:
         recordings_disk_bytes_per_s=_whole(table.recordings_disk_speed),
         cpu_percent=None if table.cpu is None else table.cpu * 100,
         memory_bytes=_whole(table.memory),
+        memory_optional=table.memory_optional,
     )
 
 

@@ -48,7 +48,7 @@ def watcher_of(
         pid = None if options.janus_process is None else Followed(options.janus_process)
         log = None if options.janus_log is None else LogWatch(source_of(options.janus_log))
         watch = LocalWatch(pid, log, recordings)
-    limited = lab is not None and lab.options.memory_bytes is not None
+    limited = lab is not None and lab.options.memory_bytes is not None and not lab.not_limited
     pressure = PressureWatch(disk_speed(lab.recordings) if lab is not None and limited else None)
     space = SpaceWatch()
     return Watcher(

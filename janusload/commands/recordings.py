@@ -166,8 +166,6 @@ def _uncache(options: argparse.Namespace, console: Console) -> int:
         helper.run(lambda: False)
     except KeyboardInterrupt:
         helper.once(everything=True)
-    finally:
-        helper.close()
     words = (
         f"{_bytes(helper.dropped_bytes)} dropped in {helper.drops} pieces, the slowest took {helper.slowest_s:.2f} s"
     )

@@ -46,6 +46,7 @@ class LabOptions:
     Attributes:
         cpu_percent: CPU quota in percent of one core; None for none.
         memory_bytes: memory limit, page cache included; None for none.
+        memory_optional: whether to go on without where no memory limit can be set (`Lab.not_limited`).
         janus: version as in `1.4.1`, program name, or path.
         session_timeout_s: after how much silence Janus drops a session; 0 is never.
         api_secret: whether clients need an API secret (a random one; see `Lab.api_secret`).
@@ -59,6 +60,7 @@ class LabOptions:
 
     cpu_percent: float | None = None
     memory_bytes: int | None = None
+    memory_optional: bool = False
     janus: str = "janus"
     session_timeout_s: int = 60
     api_secret: bool = False
@@ -79,6 +81,7 @@ class Lab:
 
     Attributes:
         log_path: what Janus writes; it stays.
+        not_limited: why there is no memory limit although one was wanted (`LabOptions.memory_optional`); else empty.
     """
 
     def __init__(self, options: LabOptions, log_path: Path) -> None:
@@ -89,6 +92,7 @@ class Lab:
         self._folder: LabFolder | None = None
         self._disk: Disk | None = None
         self._limits: Limits | None = None
+        self.not_limited = ""
         self._process: JanusProcess | None = None
         self._installation: Installation | None = None
         self._info: dict[str, Any] = {}
@@ -214,7 +218,7 @@ class Lab:
             "websocket_port": WEBSOCKET_PORT,
             "admin_port": ADMIN_PORT,
             "cpu_percent": self.options.cpu_percent,
-            "memory_bytes": self.options.memory_bytes,
+            "memory_bytes": None if self.not_limited else self.options.memory_bytes,
             "cgroup_versions": {} if self._limits is None else dict(self._limits.versions),
             "open_files": self.options.open_files,
             "recordings_disk_bytes": self.options.recordings_disk_bytes,
@@ -249,10 +253,15 @@ class Lab:
         with uninterrupted():
             network = self._network = Network()
             self._stack.callback(network.close)
-        if options.cpu_percent is not None or options.memory_bytes is not None:
-            with uninterrupted():
-                self._limits = Limits(cpu_percent=options.cpu_percent, memory_bytes=options.memory_bytes)
-                self._stack.callback(self._limits.close)
+        if options.memory_bytes is not None:
+            try:
+                self._limit(cpu_percent=options.cpu_percent, memory_bytes=options.memory_bytes)
+            except LabError as error:
+                if not options.memory_optional:
+                    raise
+                self.not_limited = str(error)
+        if self._limits is None and options.cpu_percent is not None:
+            self._limit(cpu_percent=options.cpu_percent)
         settings = Settings(
             folder=folder.config,
             libraries=installation.libraries,
@@ -270,6 +279,11 @@ class Lab:
             self._stack.callback(self._stop)
             self._start()
         self._wait_until_ready()
+
+    def _limit(self, *, cpu_percent: float | None, memory_bytes: int | None = None) -> None:
+        with uninterrupted():
+            self._limits = Limits(cpu_percent=cpu_percent, memory_bytes=memory_bytes)
+            self._stack.callback(self._limits.close)
 
     def _start(self) -> None:
         installation, folder = _up(self._installation), _up(self._folder)

@@ -55,6 +55,7 @@ class LabTable(_Table):
     Attributes:
         cpu: CPU time that Janus may use, as a share of one core (`"20 %"`); absent for no limit.
         memory: memory limit; absent for no limit.
+        memory_optional: whether the run goes on without, and says so, where no memory limit can be set.
         recordings_disk: size of a disk of its own for the recordings, as `--recordings-disk` says it; absent for none.
         recordings_disk_speed: how much that disk takes (`"600 kB/s"`); absent for as much as it can.
         janus: which Janus, as `--janus` takes it: a version (`"1.4.1"`) or a path; absent for the installed one.
@@ -62,6 +63,7 @@ class LabTable(_Table):
 
     cpu: Share | None = None
     memory: Bytes | None = None
+    memory_optional: bool = False
     recordings_disk: Bytes | None = None
     recordings_disk_speed: BytesRate | None = None
     janus: str | None = None

@@ -3,12 +3,13 @@
 By hand: `make fuzz TARGET=recordings` (FUZZ_SECONDS=600 by default). An input that breaks a rule is left as a file
 `crash-...`, and `python -m tests.fuzz.recordings FILE` runs it again.
 
-The rules: nothing is raised but `RecordingUnreadable`; what is counted never exceeds what is there; an undamaged file
-read in chunks of any size has the same frames.
+The rules: nothing is raised but `RecordingUnreadable`, by the readers and by the ears; what is counted never exceeds
+what is there; an undamaged file read in chunks of any size has the same frames.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from pathlib import Path
@@ -19,16 +20,21 @@ with atheris.instrument_imports(include=["janusload.server.recordings"]):
     from janusload.server.recordings import mjr, wav
     from janusload.server.recordings.check import check
     from janusload.server.recordings.defects import RecordingUnreadable
+    from janusload.server.recordings.listen import LISTEN_S, listen
 
 _HERE = Path(tempfile.mkdtemp(prefix="janusload-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
 _WHOLE = 4 * 2**20
 
 
 def one_input(data: bytes) -> None:
-    path = _HERE / ("a.wav" if data[:4] == b"RIFF" else "a.mjr")
+    path = _HERE / {b"RIFF": "a.wav", b"[rec": "a.nfo"}.get(data[:4], "a.mjr")
     path.write_bytes(data)
     checked = check(path)
     assert checked.size_bytes <= len(data)
+    if path.suffix == ".nfo":
+        return
+    with contextlib.suppress(RecordingUnreadable):
+        assert 0 <= listen(path).seconds <= LISTEN_S + 0.2
     try:
         if path.suffix == ".wav":
             _check_wav(wav.read(path), data)

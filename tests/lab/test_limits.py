@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from janusload.errors import LabError
-from janusload.lab import limits
+from janusload.lab import Lab, LabOptions, limits
 from janusload.lab.limits import Limits, cpu_knobs, hierarchies, memory_knobs, sweep
 
 HYBRID = """\
@@ -137,6 +138,21 @@ def test_sweep_takes_groups_of_dead_owners_and_leaves_the_others() -> None:
         assert kept.is_dir()
     finally:
         kept.rmdir()
+
+
+@pytest.mark.lab
+def test_a_lab_goes_on_without_a_memory_limit_only_where_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(limits, "memory_knobs", lambda _: {1: {"memory.no_such": "1"}, 2: {"memory.no_such": "1"}})
+    options = LabOptions(cpu_percent=50, memory_bytes=64 << 20)
+    with pytest.raises(LabError, match="no memory limit"), Lab(options, tmp_path / "log"):
+        pass
+    with Lab(dataclasses.replace(options, memory_optional=True), tmp_path / "log") as lab:
+        assert "no memory limit" in lab.not_limited and "can be set here" in lab.not_limited
+        assert (lab.facts()["memory_bytes"], lab.facts()["cpu_percent"]) == (None, 50)
+        assert lab.cgroup is not None and (lab.cgroup.memory, lab.cgroup.cpu is None) == (None, False)
+        assert lab.alive()
 
 
 @pytest.mark.lab

@@ -7,6 +7,7 @@ was sent is in it (`missing`, and with the sender's own account `match`).
 from __future__ import annotations
 
 import configparser
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -37,6 +38,8 @@ _STATE_OF = {
     DefectKind.SEQUENCE_JUMP: State.WHOLE,
 }
 _WORST_FIRST = list(State)[::-1]
+#: what is read of an index; Janus writes a few lines
+_NFO_READ_BYTES = 2**16
 _SUFFIXES = (".mjr", ".wav", ".nfo")
 
 
@@ -166,23 +169,25 @@ def _check_nfo(path: Path) -> Checked:
     """RecordPlay's index of one recording: the files that it names must be there."""
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     defects = []
-    text = ""
+    content = b""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")[: 2**16]
-        parser.read_string(text)
+        with path.open("rb") as file:
+            content = file.read(_NFO_READ_BYTES)
+        size = path.stat().st_size
+        parser.read_string(content.decode("utf-8", errors="replace"))
     except OSError as error:
         raise RecordingUnreadable(path, f"cannot be read: {error.strerror or error}") from None
     except configparser.Error:
         defects.append(Defect(DefectKind.HEADER, 0, "is no index of a recording: it has no section"))
-    if not text:
+    if not content:
         defects.append(Defect(DefectKind.EMPTY, 0, "the file has 0 bytes: nothing could be written to it"))
     for section in parser.sections():
         for key in ("audio", "video", "data"):
             name = parser.get(section, key, fallback="").strip()
             # a name from a file is only ever looked up beside it
-            if name and not (path.parent / Path(name).name).exists():
+            if name and not os.path.exists(path.parent / Path(name).name):
                 defects.append(Defect(DefectKind.DAMAGED, 0, f"names {name!r} as its {key}, which is not there"))
-    return Checked(path, "nfo", _worst(defects), len(text.encode()), defects)
+    return Checked(path, "nfo", _worst(defects), size, defects)
 
 
 def _worst(defects: list[Defect]) -> State:

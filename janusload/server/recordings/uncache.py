@@ -2,12 +2,12 @@
 
 Janus never asks the kernel to let go of what it has written, so every byte of a recording stays in the page cache,
 charged to its control group, until the limit is reached and the kernel takes pages back under pressure. This does from
-outside what a patched recorder would do: each time a file has grown by `every_bytes`, that part is written out and its
-pages are let go of. It reads sizes and nothing else of the files, and changes nothing in them.
+outside what a patched recorder would do: each time a file has grown by `every_bytes`, and at the latest when a part of
+it has waited for as long as the kernel itself lets pages wait (a hundred small files are a big one too), that part is
+written out and its pages are let go of. It reads sizes and nothing else of the files, and changes nothing in them.
 
-What it costs: one sync_file_range per `every_bytes` and file, and the disk is written steadily instead of in bursts. A
-recording that is played back at once is read from the disk. When it helps, and when not: see the README's chapter on
-recordings. A disk that is slower than what is recorded is not made faster by it.
+What it costs: one sync_file_range per piece, and the disk is written steadily instead of in bursts. A recording that is
+played back at once is read from the disk. When it helps, and when not: see docs/recordings.md. It makes no disk faster.
 """
 
 from __future__ import annotations
@@ -24,27 +24,44 @@ from pathlib import Path
 from janusload.server.recordings.page_cache import drop
 
 EVERY_BYTES = 2_000_000
+#: a part of a file waits no longer than this: the kernel's vm.dirty_expire_centisecs, after which it would be written
+WAITS_AT_MOST_S = 30.0
+_PAGE_BYTES = 4096
+_ENDS_WITHIN_S = 20.0
 
 
 @contextmanager
-def beside(folder: Path, every_bytes: int = EVERY_BYTES) -> Iterator[None]:
-    """Run it beside the block in a process of its own, as an operator does: `janusload recordings uncache`."""
+def beside(
+    folder: Path, every_bytes: int = EVERY_BYTES, say: Callable[[str], None] = lambda words: None
+) -> Iterator[None]:
+    """Run it beside the block in a process of its own, as an operator does: `janusload recordings uncache`.
+
+    Args:
+        say: takes what it has to say at its end: how much it dropped, and what it failed at.
+    """
     command = [sys.executable, "-m", "janusload", "recordings", "uncache", str(folder)]
     with subprocess.Popen(
         [*command, "--every", f"{every_bytes / 1e6:g}"],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,  # a few lines at its end
+        text=True,
         start_new_session=True,  # Ctrl-C is for the run, which ends it
     ) as helper:
         try:
             yield
         finally:
             helper.terminate()
+            try:
+                said, _ = helper.communicate(timeout=_ENDS_WITHIN_S)
+            except subprocess.TimeoutExpired:  # the disk does not take what it brings there
+                helper.kill()
+                said = "\nit did not end"
+            say(f"uncache: {' '.join(said.splitlines()[1:]) or f'ended with {helper.returncode}'}")
 
 
 @dataclass
 class _Growing:
-    fd: int
+    since_s: float  # when the oldest byte that was not dropped was seen
     dropped: int = 0
     size: int = 0
     seen_s: float = 0.0
@@ -63,6 +80,7 @@ class Uncache:
 
     folder: Path
     every_bytes: int = EVERY_BYTES
+    waits_at_most_s: float = WAITS_AT_MOST_S
     dropped_bytes: int = 0
     drops: int = 0
     slowest_s: float = 0.0
@@ -70,25 +88,22 @@ class Uncache:
     _files: dict[tuple[int, int], _Growing] = field(default_factory=dict)
 
     def once(self, *, everything: bool = False) -> None:
-        """Look at every file, and drop what it has grown by; `everything`: also less than `every_bytes`."""
+        """Look at every file, and drop what it has grown by; `everything`: also what is not due yet."""
         now_s = time.monotonic()
         for path, key, size in self._look():
-            known = self._files.get(key)
-            if known is None:
-                if size < self.every_bytes and not everything:
-                    continue
-                try:
-                    known = self._files[key] = _Growing(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
-                except OSError as error:
-                    self.failures[str(path)] = error.strerror or str(error)
-                    continue
-            known.seen_s = now_s
-            # the last page may still be written to: it goes the next time
-            end = size if everything else size - size % 4096
-            if end - known.dropped >= (1 if everything else self.every_bytes):
+            known = self._files.setdefault(key, _Growing(now_s))
+            if size < known.dropped:
+                known.dropped = 0  # begun anew
+            # the last page of one that grows is still written to: it goes the next time
+            end = size if everything or size == known.size else size - size % _PAGE_BYTES
+            known.size, known.seen_s = size, now_s
+            if end <= known.dropped:
+                known.since_s = now_s
+            elif everything or end - known.dropped >= self.every_bytes or now_s - known.since_s >= self.waits_at_most_s:
                 self._drop(path, known, end)
+                known.since_s = now_s
         for key in [key for key, known in self._files.items() if known.seen_s != now_s]:
-            os.close(self._files.pop(key).fd)
+            del self._files[key]
 
     def run(self, stop: Callable[[], bool], *, interval_s: float = 0.5) -> None:
         """Go on until `stop` says so; what is left is dropped at the end."""
@@ -97,15 +112,17 @@ class Uncache:
             time.sleep(interval_s)
         self.once(everything=True)
 
-    def close(self) -> None:
-        for known in self._files.values():
-            os.close(known.fd)
-        self._files.clear()
-
     def _drop(self, path: Path, known: _Growing, end: int) -> None:
         began_s = time.monotonic()
         try:
-            drop(known.fd, known.dropped, end)
+            # opened for this only: there may be more files than descriptors
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+            try:
+                drop(fd, known.dropped, end)
+            finally:
+                os.close(fd)
+        except FileNotFoundError:
+            return  # renamed or removed meanwhile
         except OSError as error:
             self.failures[str(path)] = error.strerror or str(error)
             return

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import struct
+import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -38,6 +41,17 @@ def wav_bytes(
         )
         + pcm
     )
+
+
+def counted_by_janus(path: Path) -> tuple[int, bool]:
+    """How many packets Janus's own `janus-pp-rec` finds, and whether it complains.
+
+    By its exit status it says nothing: a truncated file ends with 0 and a warning.
+    """
+    done = subprocess.run(["janus-pp-rec", "-p", str(path)], capture_output=True, text=True, check=False)
+    output = done.stdout + done.stderr
+    counted = re.search(r"Counted (\d+) RTP packets", output)
+    return (int(counted[1]) if counted else 0), "[WARN]" in output or "[ERR]" in output or done.returncode != 0
 
 
 def sine(hertz: float, seconds: float, rate: int, amplitude: float = 0.5) -> np.ndarray:

@@ -51,6 +51,9 @@ def test_recordplays_index_must_name_files_that_are_there(folder: Path) -> None:
         "names 'gone' as its audio, which is not there",
         "names '../../etc/passwd' as its video, which is not there",
     ]
+    (folder / "1.nfo").write_text("[1]\naudio = " + 300 * "a" + "\n" + 100_000 * "x = y\n")
+    long = check(folder / "1.nfo")
+    assert (long.state, long.size_bytes, len(long.defects)) == (State.DAMAGED, 600_313, 1)
     (folder / "1.nfo").write_text("no section")
     assert check(folder / "1.nfo").state is State.DAMAGED
     (folder / "1.nfo").write_text("")

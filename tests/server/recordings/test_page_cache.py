@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -82,6 +83,30 @@ def test_growing_files_are_dropped_piece_by_piece_and_stay_as_they_are(folder: P
     helper.once()
     assert helper._files == {}
     assert helper.failures == {}
+
+
+def test_small_files_are_dropped_once_they_have_waited_and_more_of_them_than_descriptors(folder: Path) -> None:
+    paths = [folder / f"{number}.mjr" for number in range(30)]
+    for path in paths:
+        path.write_bytes(os.urandom(10_000))
+    helper = Uncache(folder, waits_at_most_s=0.2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    helper.once()
+    assert helper.drops == 0
+    time.sleep(0.25)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 10, hard))
+    try:
+        helper.once()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (helper.drops, helper.dropped_bytes, helper.failures) == (30, 300_000, {})
+    assert {page_cache.cached(path) for path in paths} == {page_cache.Cached(0, 0, 0)}
+    # one that is written anew is dropped anew
+    paths[0].write_bytes(os.urandom(5000))
+    helper.once()
+    time.sleep(0.25)
+    helper.once()
+    assert helper.dropped_bytes == 305_000
 
 
 def test_helper_ends_when_told(folder: Path) -> None:

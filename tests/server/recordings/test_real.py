@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 from janusload.analysis.frames import read_frames
+from janusload.lab import Lab, LabOptions
 from janusload.run_folder import RunFolder
+from janusload.server.recordings import mjr
+from janusload.server.recordings.defects import DefectKind
+from tests.server.recordings.recorded import counted_by_janus
 
 _LIFE = '["connect", "create", "attach", {}, "hangup", "detach", "destroy", "disconnect"]'
 _TAKES = '{ repeat = 2, steps = ["record", "talk 1 s", "stop-recording", "talk 200 ms"] }'
@@ -185,3 +189,62 @@ def test_every_kind_of_recording_is_whole_to_the_packet_and_nobody_else_is_in_it
     ]
     assert all(len(each) == 1 and each != {""} for each in tones)
     assert tones[0] != tones[1]
+    # by the run's own word too: all that last a second, and the mixes are as long as somebody was there
+    assert found["voices"] >= 2 and "wrong_voice" not in found["states"]
+    assert (found["mixes"], found["mixes_lack_s"]) == (2, 0)
+
+
+ORACLE = """
+schema = 1
+name = "oracle"
+asks = "Does Janus's own tool see in these files what we see?"
+run_time = "4 s"
+
+[[rooms]]
+name = "studio"
+
+[[users]]
+name = "speaker"
+count = 2
+rooms = "studio"
+impair = { loss = "bursts:0.05:3", reorder = "random:0.02" }
+life = [
+    "connect", "create", "attach", "join+publish record", "stay", "stop-recording",
+    "leave", "hangup", "detach", "destroy", "disconnect",
+]
+"""
+
+
+@pytest.mark.lab
+def test_janus_own_tool_agrees_on_its_files_as_they_are_and_damaged(tmp_path: Path) -> None:
+    scenario, out = tmp_path / "scenario.toml", tmp_path / "run"
+    scenario.write_text(ORACLE)
+    with Lab(LabOptions(), tmp_path / "janus.log") as lab:
+        where = ["--host", lab.url, "--recordings", str(lab.recordings)]
+        command = [sys.executable, "-m", "janusload", "run", str(scenario), *where, "--out", str(out)]
+        environment = os.environ | {"JANUS_API_SECRET": lab.api_secret or ""}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode in (0, 4), done.stdout + done.stderr
+        contents = [path.read_bytes() for path in sorted(lab.recordings.glob("*speaker*.mjr"))]
+    assert len(contents) == 2
+    for content in contents:
+        path = tmp_path / "a.mjr"
+        path.write_bytes(content)
+        whole = mjr.read(path)
+        assert (whole.defects, whole.sequence.missing > 0) == ([], True)
+        assert counted_by_janus(path) == (whole.sequence.packets, False)
+        second = content.index(b"MEET", len(content) // 2)
+        third = content.index(b"MEET", second + 1)
+        # it gives up where it meets what is no frame; we go on behind it, and both say so
+        path.write_bytes(content[:second] + b"X" + content[second + 1 :])
+        broken = mjr.read(path)
+        assert [defect.offset for defect in broken.defects] == [second]
+        assert broken.sequence.packets == whole.sequence.packets - 1
+        counted, complained = counted_by_janus(path)
+        path.write_bytes(content[:second])
+        assert complained and counted == mjr.read(path).sequence.packets
+        path.write_bytes(content[: third - 3])
+        cut = mjr.read(path)
+        assert [defect.kind for defect in cut.defects] == [DefectKind.TRUNCATED]
+        # there a packet without its end counts
+        assert counted_by_janus(path)[0] == cut.sequence.packets + 1
