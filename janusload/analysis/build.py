@@ -39,6 +39,8 @@ from janusload.records import MarkerKind, Outcome, Source
 from janusload.run_folder import RunFolder
 from janusload.summary import Failure, FailureKind, Leaks, Onset, OnsetStatus, RunFacts, Summary, Threshold, Verdict
 
+#: requests by which somebody comes into a room
+_JOINS = ("audiobridge.join", "videoroom.join", "videoroom.joinandconfigure")
 _DEFAULT_TIMEOUT_S = 5.0  # only named where neither meta nor any record says what T was
 
 
@@ -169,7 +171,7 @@ def _borne(frames: Frames, failure: Failure, begin_ns: int, last_ns: int) -> Bor
     span = _load_span(frames["marker"]) or (begin_ns, last_ns)
     until_ns = span[1] if failure.first_seen_s is None else begin_ns + round(failure.first_seen_s * 1e9)
     request = frames["request"]
-    joined = request[(request["name"] == "audiobridge.join") & (request["outcome"] == Outcome.OK)]
+    joined = request[request["name"].isin(_JOINS) & (request["outcome"] == Outcome.OK)]
     return Borne(max(0.0, (until_ns - span[0]) / 1e9), int((joined["answered_ns"] < until_ns).sum()))
 
 
