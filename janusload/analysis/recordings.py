@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -103,11 +104,10 @@ def _absent(files: pd.DataFrame, wanted: pd.DataFrame, mix: pd.DataFrame) -> lis
     names = _base_names(files)
     mixes = names[files["format"] == "wav"]
     lost = [
-        str(row.name)
-        for row in mix.itertuples(index=False)
+        str(name)
+        for name, room in mix.loc[mix["due_s"] > _MIX_SLACK_S, ["name", "room"]].itertuples(index=False)
         # of two who ask at once, one is the first for Janus: the room's mix is in his file
-        if row.due_s > _MIX_SLACK_S
-        and not mixes.str.contains(rf"-room-{row.room}\.wav|^janus-audioroom-{row.room}-").any()
+        if not mixes.str.contains(rf"-room-{room}\.wav|^janus-audioroom-{room}-").any()
     ]
     return [str(name) for name in wanted["name"][~wanted["name"].isin(files["name"])]] + lost
 
@@ -126,8 +126,7 @@ def _voices(recording: pd.DataFrame, media: pd.DataFrame) -> pd.Series[str]:
 
 def _voice(hertz: float, tones: str) -> str:
     """What is wrong if these tones (as `440 Hz -16 dBov, ...`) are of somebody who says one of so many hertz."""
-    heard = [float(tone.split()[0]) for tone in tones.split(", ") if tone]
-    if any(abs(each - hertz) <= _SAME_TONE * hertz for each in heard):
+    if any(abs(float(heard) - hertz) <= _SAME_TONE * hertz for heard in re.findall(r"(\d+) Hz", tones)):
         return ""
     return f"its sender says a tone of {hertz:.0f} Hz, and heard in it is {tones or 'no tone'}"
 
@@ -135,13 +134,13 @@ def _voice(hertz: float, tones: str) -> str:
 def _mixes(recording: pd.DataFrame, mix: pd.DataFrame) -> list[tuple[Any, float, float]]:
     """The mixes of which it is known how long they must be: row, for how long that is, and what is lacking; seconds."""
     names = _base_names(recording)
+    wavs = recording.loc[recording["format"] == "wav", "duration_s"].astype(float).fillna(0.0)
     found = []
-    for name, spans, due_s in zip(mix["name"].astype(str), mix["spans"], mix["due_s"], strict=True):
-        for index in recording.index[(recording["format"] == "wav") & names.str.startswith(name)]:
-            has_s = recording.at[index, "duration_s"]
-            if due_s > 0:  # not NaN either
-                lacks_s = due_s - (0.0 if pd.isna(has_s) else has_s)
-                found.append((index, due_s, lacks_s if lacks_s > _MIX_SLACK_S * (1 + spans) else 0.0))
+    known = mix[mix["due_s"] > 0]
+    for name, spans, due_s in zip(known["name"].astype(str), known["spans"], known["due_s"], strict=True):
+        for index, has_s in wavs[names[wavs.index].str.startswith(name)].items():
+            lacks_s = due_s - has_s
+            found.append((index, due_s, lacks_s if lacks_s > _MIX_SLACK_S * (1 + spans) else 0.0))
     return found
 
 

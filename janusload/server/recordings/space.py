@@ -1,4 +1,8 @@
-"""Warned ahead: when will the disk of the recordings be full. Janus goes on then, and says nothing of what is lost."""
+"""Warned ahead: when will the disk of the recordings be full.
+
+Janus goes on then. Its log has some lines about frames of files that it is writing; of files of 0 bytes, of the rest of
+those that were cut, and of a mix whose header is right and whose audio is not there it says nothing (seen on 1.1.2).
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,7 @@ class SpaceWatch:
             if self._said_full:
                 return None
             self._said_full = True
-            return "disk: the disk of the recordings is full. Janus does not say so: what it records now is lost"
+            return "disk: the disk of the recordings is full. Janus goes on, and what it records now is lost"
         self._said_full = False
         first_ns, first = self._written[0]
         seconds = (storage.t_ns - first_ns) / 1e9
@@ -49,5 +53,5 @@ class SpaceWatch:
         self._warned = True
         return (
             f"disk: recordings grow by {rate / _MB:.2f} MB/s and {free / _MB:.0f} MB are free: their disk is full in "
-            f"about {left_s:.0f} s, and Janus will not say so"
+            f"about {left_s:.0f} s. Janus will go on, and what it records then is lost"
         )

@@ -1,4 +1,4 @@
-"""A full disk, of which Janus says nothing: what is lost on it is found, and told, on a real one."""
+"""A full disk, of which Janus says next to nothing: what is lost on it is found, and told, on a real one."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_what_a_full_disk_has_lost_is_found_and_was_told_while_it_was_lost(tmp_p
         env=os.environ | {"COLUMNS": "200"},
     )
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "the disk of the recordings is full. Janus does not say so" in done.stdout + done.stderr
+    assert "the disk of the recordings is full. Janus goes on" in done.stdout + done.stderr
     found = json.loads((out / "summary.json").read_text())["recordings"]
     files = read_frames(RunFolder.open(out))["recording"].set_index("path")
     late = files[files.index.str.contains("-late-")]
@@ -73,5 +73,6 @@ def test_what_a_full_disk_has_lost_is_found_and_was_told_while_it_was_lost(tmp_p
     assert found["mixes"] == 1 and found["mixes_lack_s"] > 3
     assert found["states"].get("short", 0) + found["states"].get("unfinished", 0) >= 1
     assert found["whole"] < found["files"] - 2
-    # and its log is silent about it
-    assert "No space" not in (out / "janus.log").read_text(errors="replace")
+    # its log has a line here and there about frames, and not one about the mix or the files of 0 bytes
+    complaints = [line for line in (out / "janus.log").read_text(errors="replace").splitlines() if "No space" in line]
+    assert len(complaints) < 100 and all("in .mjr file" in line for line in complaints)

@@ -23,7 +23,9 @@ def test_a_disk_that_gets_full_is_told_ahead_and_when_it_is() -> None:
     found = said(SpaceWatch(), [float(max(0, 20 - second)) for second in range(30)])
     assert [second for second, _ in found] == [4, 20]
     assert "grow by 1.00 MB/s and 16 MB are free: their disk is full in about 16 s" in found[0][1]
-    assert found[1][1].startswith("disk: the disk of the recordings is full. Janus does not say so")
+    assert found[1][1].startswith(
+        "disk: the disk of the recordings is full. Janus goes on, and what it records now is lost"
+    )
 
 
 def test_room_that_came_back_and_went_again_is_told_again() -> None:
