@@ -14,7 +14,7 @@ import pytest
 
 from janusload.server.recordings import page_cache
 from janusload.server.recordings.storage import StorageWatch, account
-from janusload.server.recordings.uncache import Uncache
+from janusload.server.recordings.uncache import Uncache, beside
 from tests.server.recordings.recorded import mjr_bytes, rtp, sine, wav_bytes
 
 SIZE = 5_000_000
@@ -155,3 +155,15 @@ def test_command_drops_until_it_is_told_to_end(folder: Path) -> None:
         said = process.stdout.read()
     assert process.returncode == 0
     assert said.startswith("5.0 MB dropped in 2 pieces")
+
+
+def test_beside_a_run_it_says_at_its_end_what_it_did(folder: Path) -> None:
+    (folder / "a-audio.mjr").write_bytes(os.urandom(SIZE))
+    said: list[str] = []
+    with beside(folder, 1_000_000, said.append):
+        until = time.monotonic() + 20
+        while (told := page_cache.cached(folder / "a-audio.mjr")) is not None and told.resident_bytes > 100_000:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    (words,) = said
+    assert words.startswith("uncache: 5.0 MB dropped in 2 pieces, the slowest took ")
