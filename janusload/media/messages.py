@@ -52,7 +52,8 @@ _LENGTH = struct.Struct("!I")
 def media_record(row: list[Any], *, peer: str, worker: int, tone_hz: float | None = None) -> tuple[MediaRecord, int]:
     """The record of a row of statistics, and how many datagrams were dropped, which comes last in the row."""
     _, t_ns, *values, dropped = row
-    return MediaRecord(t_ns, peer, worker, *values, tone_hz=tone_hz), dropped
+    values.append(tone_hz)
+    return MediaRecord(t_ns, peer, worker, *values), dropped
 
 
 def health_record(said: Message, *, worker: int) -> HealthRecord:
