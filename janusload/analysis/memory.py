@@ -50,6 +50,7 @@ def memory_of(server: pd.DataFrame, storage: pd.DataFrame, span_ns: tuple[int, i
     growth, per_hour, interval = _growth(readings["t_ns"], firm, span_ns)
     state = _state(readings, waiting, limit)
     settled = firm if span_ns is None else firm[readings["t_ns"].between(*span_ns)]
+    free = last(readings["disk_free_bytes"])
     return Memory(
         source="control group" if grouped else "process",
         growth=growth,
@@ -72,6 +73,7 @@ def memory_of(server: pd.DataFrame, storage: pd.DataFrame, span_ns: tuple[int, i
         state_words=_words(state, limit, waiting),
         written_mb=_written(readings, storage),
         write_mb_per_s=_write_rate(storage, span_ns),
+        disk_free_mb=None if free is None else free / _MB,
         recordings_resident_mb_max=_mb_max(storage["resident_bytes"]),
     )
 

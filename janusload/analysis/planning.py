@@ -28,7 +28,7 @@ class RecordingPlan:
         firm_mb: memory that the kernel cannot take back, and what it keeps for itself where that is not split up.
         dirty_mb: page cache that waits for the disk at most.
         memory_limit_mb: recommended.
-        full_after_h: when the free space that was asked about is used up; None without a figure for it.
+        full_after_h: when the free space is used up; None without a figure for it.
     """
 
     participants: int
@@ -48,7 +48,7 @@ def plan_recording(
     """Scale a run with recordings to another number of participants, in proportion.
 
     Args:
-        free_bytes: space for recordings.
+        free_bytes: space for recordings; None: what was left on the disk of that run's.
 
     Raises:
         UsageError: the run has no recordings, participants or memory readings to scale from.
@@ -62,6 +62,7 @@ def plan_recording(
     firm_mb = base_mb + max(0.0, memory.firm_mb - base_mb) * factor + kernel_mb * max(1.0, factor)
     rate = memory.write_mb_per_s * factor
     dirty_mb = rate * WRITE_BACK_WINDOW_S
+    free_mb = memory.disk_free_mb if free_bytes is None else free_bytes / 1e6
     basis = (
         f"{media.participants} participants, {memory.write_mb_per_s:.3f} MB/s of recordings, "
         f"{memory.firm_mb:.1f} MB that cannot be taken back ({base_mb:.1f} MB of it before they came)"
@@ -77,5 +78,5 @@ def plan_recording(
         firm_mb=firm_mb,
         dirty_mb=dirty_mb,
         memory_limit_mb=firm_mb * (1 + HEADROOM) + dirty_mb,
-        full_after_h=None if free_bytes is None or rate == 0 else free_bytes / 1e6 / rate / 3600,
+        full_after_h=None if free_mb is None or rate == 0 else free_mb / rate / 3600,
     )

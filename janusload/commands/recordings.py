@@ -51,7 +51,7 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     plan.add_argument("run_dir", type=Path, metavar="RUN_DIR")
     plan.add_argument("--participants", type=_positive, required=True, metavar="N")
     plan.add_argument("--hours", type=_positive, default=1.0, metavar="H", help="hours of recording (default: 1)")
-    plan.add_argument("--disk", type=Path, metavar="DIR", help="also say when the disk under this folder is full")
+    plan.add_argument("--disk", type=Path, metavar="DIR", help="whose disk gets full (default: that run's)")
     plan.add_argument("--json", action="store_true")
     plan.set_defaults(command=_plan)
 
@@ -135,7 +135,8 @@ def _plan(options: argparse.Namespace, console: Console) -> int:
         f"back, {HEADROOM:.0%} on top, and {plan.dirty_mb:.0f} MB that wait for the disk {window}",
     ]
     if plan.full_after_h is not None:
-        lines.append(f"  {options.disk} is full after {plan.full_after_h:.1f} h")
+        disk = options.disk or "the disk of that run's recordings"
+        lines.append(f"  {disk} is full after {plan.full_after_h:.1f} h")
     lines.append(f"Measured with {plan.basis}; the rest is proportion.")
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
     return exit_codes.PASSED

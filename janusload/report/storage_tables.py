@@ -27,6 +27,7 @@ def memory(summary: Summary) -> Table:
         ("kernel stacks at most", memory.kernel_stack_mb_max),
         ("kept by the kernel for it, not split up further, typical", memory.kernel_mb),
         ("written to disks", memory.written_mb),
+        ("free on the recordings' disk at the end", memory.disk_free_mb),
     ):
         if value is not None:
             rows.append([words, f"{wording.number(value)} MB"])

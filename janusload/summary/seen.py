@@ -109,6 +109,7 @@ class Memory(Part):
         limit_hits, oom_kills: during the run.
         state, state_words: absent without a limit.
         write_mb_per_s: how fast recordings were written while the load was on.
+        disk_free_mb: on their disk at the end.
     """
 
     source: str
@@ -132,6 +133,7 @@ class Memory(Part):
     state_words: str | None = None
     written_mb: float | None = None
     write_mb_per_s: float | None = None
+    disk_free_mb: float | None = None
     recordings_resident_mb_max: float | None = None
 
 

@@ -31,6 +31,13 @@ def test_what_grows_with_participants_is_scaled_and_the_rest_is_not() -> None:
     assert plan.basis.startswith("20 participants, 0.200 MB/s of recordings, 15.0 MB")
 
 
+def test_without_a_disk_it_is_that_of_the_run_that_gets_full() -> None:
+    assert plan_recording(RUN, 200, 8).full_after_h is None
+    run = RUN.model_copy(update={"memory": MEMORY.model_copy(update={"disk_free_mb": 72_000.0})})
+    assert plan_recording(run, 200, 8).full_after_h == pytest.approx(10)
+    assert plan_recording(run, 200, 8, free_bytes=3.6e9).full_after_h == pytest.approx(0.5)
+
+
 def test_what_the_kernel_keeps_counts_where_it_is_not_split_up() -> None:
     run = RUN.model_copy(update={"memory": MEMORY.model_copy(update={"kernel_mb": 3.0})})
     plan = plan_recording(run, 200, 8)
