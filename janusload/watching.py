@@ -190,7 +190,7 @@ class Watcher:
 
     def _stored(self, stored: StorageRecord) -> None:
         self._writer.write(stored)
-        if self._readings and (warning := self._pressure(self._readings[-1], stored)):
+        if self._readings and not self._ended and (warning := self._pressure(self._readings[-1], stored)):
             self._say(warning)
             self._writer.write(MarkerRecord(stored.t_ns, MarkerKind.NOTE, label=warning))
 

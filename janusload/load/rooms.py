@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import gevent
 
-from janusload.errors import JanusError
+from janusload.errors import JanusError, TransactionTimeout
 from janusload.janus.handle import Handle
 from janusload.load.stage import Stage
 from janusload.records import Source
@@ -54,6 +54,7 @@ def made(stage: Stage, tables: list[RoomsTable], first: int, *, plain_rtp: bool)
         stack.callback(gevent.sleep, 0.05)
         stack.callback(session.close)
         handles: dict[str, Handle] = {}
+        patience = Patience()
         found: dict[str, list[int]] = {}
         for table in tables:
             if table.plugin not in handles:
@@ -62,7 +63,7 @@ def made(stage: Stage, tables: list[RoomsTable], first: int, *, plain_rtp: bool)
             for _ in range(table.count):
                 number = next(numbers)
                 handle.message(_creating(table, number, plain_rtp=plain_rtp))
-                stack.callback(_destroy, handle, number)
+                stack.callback(_destroy, handle, number, patience)
                 if table.plugin == "audiobridge":
                     stage.room_takes.made(number, recorded=table.record)
                     stack.callback(stage.room_takes.end, number)
@@ -86,8 +87,17 @@ def _creating(table: RoomsTable, number: int, *, plain_rtp: bool) -> dict[str, o
     return body
 
 
-def _destroy(handle: Handle, number: int) -> None:
+class Patience:
+    """How long an answer to `destroy` is waited for: a server that did not answer one is not waited for at each."""
+
+    timeout_s = 5.0
+
+
+def _destroy(handle: Handle, number: int, patience: Patience) -> None:
     try:
-        handle.message({"request": "destroy", "room": number}, timeout_s=5.0)
+        handle.message({"request": "destroy", "room": number}, timeout_s=patience.timeout_s)
+    except TransactionTimeout as error:
+        patience.timeout_s = 0.2
+        log.warning("room %s could not be destroyed: %s", number, error)
     except JanusError as error:
         log.warning("room %s could not be destroyed: %s", number, error)

@@ -20,13 +20,16 @@ from janusload.records import ServerRecord, StorageRecord
 
 #: what is looked back at
 _WINDOW_S = 10.0
-#: the least of that from which a rate is told
+#: what of that a rate is taken from, and the least that must have been seen
+_RATE_S = 5.0
 _LEAST_S = 4.0
 #: pages on their way to the disk, as a share of the limit, that say that writers wait for them; and pages that wait in
 #: any way, as a share of those that may on version 2
 _HELD_UP = 0.25
 _HELD_UP_OF_DIRTY = 0.75
 _HELD_UP_S = 3.0
+#: said once more if what is left is this much less than was said before
+_SOONER = 0.6
 #: further away than this, a full limit is no warning yet
 _HORIZON_S = 600.0
 #: what measuring the disk may take and write
@@ -44,7 +47,7 @@ class _Reading(NamedTuple):
 
 
 class PressureWatch:
-    """Looks at the readings of each second; says each thing once.
+    """Looks at the readings of each second; says each thing once, and again what comes much sooner than was said.
 
     Args:
         disk_bytes_per_s: what the recordings' disk takes, where it was measured. Where it was not, or has become slower
@@ -55,7 +58,8 @@ class PressureWatch:
         self._disk = disk_bytes_per_s
         self._readings: deque[_Reading] = deque()
         self._held_since_ns: int | None = None
-        self._warned = False
+        self._said_at_s: list[float] = []  # when it was warned ahead
+        self._full_at_s = 0.0  # as was said then
         self._said_held = False
 
     def look(self, server: ServerRecord, storage: StorageRecord) -> str | None:
@@ -94,23 +98,35 @@ class PressureWatch:
     def _ahead(self, now: _Reading, limit: int, server: ServerRecord) -> str | None:
         first = self._readings[0]
         seconds = (now.t_ns - first.t_ns) / 1e9
-        if self._warned or seconds < _LEAST_S:
+        if seconds < _LEAST_S:
             return None
-        written = max(0, now.written - first.written) / seconds
         if seconds >= _WINDOW_S - 1 and all(reading.writeback for reading in self._readings):
-            taken = max(0.0, written - (now.waiting - first.waiting) / seconds)
+            taken = max(0.0, (now.written - first.written - (now.waiting - first.waiting)) / seconds)
             self._disk = taken if self._disk is None else min(self._disk, taken)
-        if self._disk is None or written <= self._disk * 1.1:
+        # how fast it comes is known from the last seconds: it grows while people come
+        since = next(each for each in self._readings if now.t_ns - each.t_ns <= _RATE_S * 1e9)
+        seconds = (now.t_ns - since.t_ns) / 1e9
+        if seconds <= 0 or self._disk is None:
+            return None
+        written = max(0, now.written - since.written) / seconds
+        if written <= self._disk * 1.1:
             return None
         # the kernel begins to write only when the limit or 30 s are reached: until then pages wait as fast as they come
-        growth = max((now.waiting - first.waiting) / seconds, written - self._disk)
+        growth = max((now.waiting - since.waiting) / seconds, written - self._disk)
         firm = (server.cgroup_anon_bytes or 0) + (server.cgroup_sock_bytes or 0)
         may_wait = server.cgroup_dirty_limit_bytes
         room = _HELD_UP_OF_DIRTY * may_wait if may_wait else limit - firm
         left_s = max(0.0, room - now.waiting) / growth
-        if left_s > _HORIZON_S:
+        now_s = now.t_ns / 1e9
+        if left_s > _HORIZON_S or len(self._said_at_s) == 2:
             return None
-        self._warned = True
+        # once more, if people came one after the other and it is much sooner now
+        if self._said_at_s and (
+            now_s - self._said_at_s[0] < _WINDOW_S / 2 or left_s > _SOONER * (self._full_at_s - now_s)
+        ):
+            return None
+        self._said_at_s.append(now_s)
+        self._full_at_s = now_s + left_s
         then = (
             f"the {room / _MB:.0f} MB that may wait in the limit of {limit / _MB:.0f} MB do, and whatever writes is "
             "slowed down to the disk"

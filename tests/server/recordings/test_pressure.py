@@ -34,6 +34,15 @@ def test_a_disk_that_is_too_slow_is_told_seconds_before_the_limit_is_full() -> N
     assert "grow by 1.90 MB/s and their disk takes 0.80 MB/s: in about 17 s the limit of 48 MB" in said[0][1]
 
 
+def test_what_comes_much_sooner_than_was_said_is_said_again() -> None:
+    # few people at first
+    written = [0.9 * min(second, 10) + 2.5 * max(0, second - 10) for second in range(22)]
+    said = warnings(PressureWatch(0.8e6), [reading(s, written=mb, dirty=mb) for s, mb in enumerate(written)])
+    assert len(said) == 2
+    assert [at for at, _ in said] == [4, 12]
+    assert "in about 40 s" in said[0][1] and "in about 17 s" in said[1][1]
+
+
 def test_a_disk_that_keeps_up_is_no_warning_however_full_the_cache() -> None:
     assert (
         warnings(PressureWatch(100e6), [reading(s, written=1.9 * s, dirty=min(1.9 * s, 38)) for s in range(60)]) == []
