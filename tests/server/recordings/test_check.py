@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from janusload import cli
+from janusload.media import sounds
+from janusload.media.tones import TONES_HZ
 from janusload.server.recordings.check import State, check, recordings_in
 from janusload.server.recordings.defects import RecordingUnreadable
-from janusload.server.recordings.listen import listen
+from janusload.server.recordings.listen import listen, tones
 from tests.server.recordings.recorded import mjr_bytes, rtp, sine, wav_bytes
 
 PACKETS = [rtp(n) for n in range(100)]
@@ -101,6 +103,18 @@ def test_each_tone_of_a_mix_is_heard_with_its_level(tmp_path: Path) -> None:
     assert [round(tone.hertz) for tone in heard.tones] == [440, 1319]
     assert heard.tones[0].level_dbov == pytest.approx(20 * np.log10(0.3) - 3.01, abs=0.2)
     assert heard.tones[1].level_dbov == pytest.approx(20 * np.log10(0.03) - 3.01, abs=0.2)
+
+
+@pytest.mark.parametrize("hertz", TONES_HZ)
+def test_a_tone_of_which_packets_were_left_out_is_heard_all_the_same(hertz: int) -> None:
+    pieces = sine(hertz, 4, 48_000, 0.25).reshape(-1, 960)
+    kept = pieces[np.random.default_rng(hertz).random(len(pieces)) > 0.3].reshape(-1)[:96_000]
+    heard = tones(kept, 48_000)
+    assert min(abs(tone.hertz - hertz) for tone in heard) < 0.01 * hertz
+
+
+def test_a_voice_has_no_tone() -> None:
+    assert tones(np.asarray(sounds.speech(2.0), np.float64), 48_000) == []
 
 
 def test_noise_and_silence_have_no_tone(tmp_path: Path) -> None:
