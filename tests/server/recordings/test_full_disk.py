@@ -59,7 +59,9 @@ def test_what_a_full_disk_has_lost_is_found_and_was_told_while_it_was_lost(tmp_p
         check=False,
         env=os.environ | {"COLUMNS": "200"},
     )
-    assert done.returncode == 3, done.stdout + done.stderr
+    # inconclusive where the machine was crowded
+    assert done.returncode in (3, 4), done.stdout + done.stderr
+    assert "FAILED: recordings damaged < 1, was" in done.stdout
     assert "the disk of the recordings is full. Janus goes on" in done.stdout + done.stderr
     found = json.loads((out / "summary.json").read_text())["recordings"]
     files = read_frames(RunFolder.open(out))["recording"].set_index("path")
