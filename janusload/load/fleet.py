@@ -349,7 +349,8 @@ class Fleet:
 
     def _lose(self, worker: Worker, why: str) -> None:
         worker.gone = True
-        last = "" if not worker.state else f", {worker.state['participants']} participants with it"
+        people = worker.state.get("participants", 0)
+        last = f", and {people} participant{'s' * (people > 1)} with it" if people else ""
         words = f"is lost ({why}{last}): from here on the load is not what was asked for"
         if worker.silent_ns is None:
             self._gap(worker, words)

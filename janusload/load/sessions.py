@@ -8,7 +8,8 @@ from janusload.janus.protocol import Transaction, created_id
 from janusload.records import Outcome
 
 #: how a `create` ends that the server may have carried out all the same
-_UNKNOWN = (Outcome.API_TIMEOUT, Outcome.LOST_CONNECTION, Outcome.CUT)
+_UNKNOWN = frozenset({Outcome.API_TIMEOUT, Outcome.LOST_CONNECTION, Outcome.CUT})
+_OK = Outcome.OK
 
 
 class SessionBook:
@@ -29,16 +30,17 @@ class SessionBook:
         """A transaction has ended, or (`late`) its answer came after that."""
         reply = transaction.reply
         if transaction.verb == "create":
-            if late or transaction.outcome is Outcome.OK:
+            if late or transaction.outcome is _OK:
                 self.unanswered -= late
                 # 0: a late refusal
-                self.open |= {created_id(reply or {})} - {0}
+                if session_id := created_id(reply or {}):
+                    self.open.add(session_id)
             elif transaction.sent_ns is not None and transaction.outcome in _UNKNOWN:
                 self.unanswered += 1
         elif transaction.verb == "destroy" and reply is not None:
-            session_id = reply.get("session_id")
-            if isinstance(session_id, int):
-                self.open.discard(session_id)
+            gone = reply.get("session_id")
+            if isinstance(gone, int):
+                self.open.discard(gone)
 
     def add(self, facts: dict[str, Any]) -> None:
         """What the book of another process says."""

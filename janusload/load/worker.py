@@ -28,6 +28,7 @@ from typing import Any
 import gevent
 import gevent.event
 from locust.env import Environment
+from locust.exception import RPCError
 
 from janusload.errors import JanusloadError
 from janusload.load.assembly import hear_share, make_arrivals, make_recorder, media_workers, tls_of, wire_log
@@ -62,7 +63,14 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     host, _, port = options.master.rpartition(":")
     quiet_locust()
-    worker = WorkerProcess(host, int(port), beside=options.beside_master, allow_public=options.allow_public)
+    if not options.beside_master:
+        log.warning("waiting for the master at %s", options.master)
+    try:
+        worker = WorkerProcess(host, int(port), beside=options.beside_master, allow_public=options.allow_public)
+    except (ConnectionError, RPCError) as error:
+        # Locust has tried for five minutes, or the name does not resolve
+        log.error("no master at %s%s", options.master, f": {error}" if str(error) else "")
+        return 1
     for signum in (signal.SIGINT, signal.SIGTERM):
         # the master ends its own workers in order; Ctrl-C in a terminal reaches all of its processes
         gevent.signal_handler(signum, (lambda: None) if options.beside_master else worker.leave)
