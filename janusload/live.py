@@ -17,7 +17,7 @@ _PHASES = {
     "steps": "load is on",
     "recovery": "load is off: does the server come back?",
     "leaving": "people leave",
-    "end": "ended",
+    "end": "ended; the report is being written",
 }
 
 

@@ -82,6 +82,8 @@ def run(
             if options.url is None:
                 say(_lab_words(plan))
                 lab = stack.enter_context(Lab(_lab_options(plan, options), folder.janus_log))
+            else:
+                say(_host_words(plan, options))
             write_first_meta(folder, options, plan, text, lab)
             if options.uncache_bytes is not None and lab is not None:
                 stack.enter_context(uncache.beside(lab.recordings, options.uncache_bytes, say))
@@ -222,6 +224,14 @@ def _whole(number: float | None) -> int | None:
 def _lab_words(plan: Scenario) -> str:
     limit = "" if plan.lab is None or plan.lab.cpu is None else f" with {plan.lab.cpu:.0%} of a core"
     return f"Starting a private Janus{limit} on a network of its own."
+
+
+def _host_words(plan: Scenario, options: RunOptions) -> str:
+    words = f"Running {plan.name} against {options.url}; Ctrl-C ends it in order, with a report."
+    if not options.workers:
+        return words
+    workers = "a worker" if options.workers == 1 else f"{options.workers} workers"
+    return f"{words}\nWaiting for {workers} first: janusload run --worker {options.bind}"
 
 
 def _close_quietly(writer: RecordWriter) -> None:
