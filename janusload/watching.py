@@ -203,21 +203,19 @@ class Watcher:
             self._writer.write(record)
         for note in look.notes:
             self._writer.write(MarkerRecord(time.monotonic_ns(), MarkerKind.NOTE, label=note))
-        if look.seen is not None:
-            self._readings.append(look.seen.server)
-            if look.seen.threads is not None:
-                self._threads.append(look.seen.threads.records())
+        for seen in look.observations:
+            self._readings.append(seen.server)
+            if seen.threads is not None:
+                self._threads.append(seen.threads.records())
         if look.storage is not None:
             self._stored(look.storage)
         status = self._options.exit_status()
         if not self._ended:  # afterwards it is told to stop
             self._exit_status = status
         self._stalls.signal = -status if status is not None and status < 0 else None
-        self._stalls.look(
-            look.seen.server if look.seen is not None else None,
-            look.seen.threads.records() if look.seen is not None and look.seen.threads is not None else None,
-            look.log,
-        )
+        for seen in look.observations:
+            self._stalls.look(seen.server, seen.threads.records() if seen.threads is not None else None, [])
+        self._stalls.look(None, None, look.log)
 
     def _judge(self) -> None:
         if self._ended or time.monotonic() < self._blind_until_s:

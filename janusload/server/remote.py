@@ -92,19 +92,19 @@ class AgentWatch:
         self._thread.start()
 
     def look(self) -> Look:
-        seen: Observation | None = None
+        observations: list[Observation] = []
         log, notes, storage = [], [], None
         while True:
             try:
                 look = self._looks.get_nowait()
             except queue.Empty:
                 break
-            seen = look.seen or seen
+            observations += look.observations
             storage = look.storage or storage
             log += look.log
             notes += [f"the agent: {note}" for note in look.notes]
         now_s = time.monotonic()
-        if seen is not None:
+        if observations:
             self._latest_s = now_s
             self._told_slow = False
         elif now_s - self._latest_s > _SLOW_S and not self._told_slow:
@@ -113,7 +113,8 @@ class AgentWatch:
             notes.append(f"the agent has said nothing for {now_s - self._latest_s:.0f} s: the server is not seen")
         while not self._news.empty():
             notes.append(self._news.get())
-        return Look(seen, log, notes, storage)
+        seen = observations.pop() if observations else None
+        return Look(seen, log, notes, storage, tuple(observations))
 
     def facts(self) -> dict[str, Any]:
         return {"where": self._where, "agent": self._facts, "trouble": dict(self.counts)}

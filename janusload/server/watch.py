@@ -19,15 +19,22 @@ class Look(NamedTuple):
         log: what the log gained since the look before.
         notes: what a person should be told, once each.
         storage: the folder of the recordings, where that is seen by whoever looks.
+        before: what was seen since the last look, oldest first, where somebody else has looked more often.
     """
 
     seen: Observation | None
     log: list[LogRecord]
     notes: list[str]
     storage: StorageRecord | None = None
+    before: tuple[Observation, ...] = ()
+
+    @property
+    def observations(self) -> list[Observation]:
+        """Everything that was seen of the process, oldest first."""
+        return [*self.before, *([self.seen] if self.seen is not None else [])]
 
     def records(self) -> list[Record]:
-        return [*(self.seen.records() if self.seen is not None else []), *self.log]
+        return [*(record for each in self.observations for record in each.records()), *self.log]
 
 
 class LocalWatch:

@@ -234,6 +234,18 @@ def test_a_look_comes_over_whole_with_our_own_clock() -> None:
     assert "\x1b" not in found.notes[0]
 
 
+def test_looks_that_were_not_asked_for_in_time_are_not_lost() -> None:
+    lines = [encode(number, Look(observation(), [], [])).encode() + b"\n" for number in range(3)]
+    with scripted(OK, HELLO, *lines, hold_s=3.0) as where:
+        watch = AgentWatch(where, TOKEN)
+        wait_until(lambda: watch._looks.qsize() == 3)
+        look = watch.look()
+        watch.close()
+    assert look.seen is not None and len(look.before) == 2
+    moments = [each.server.t_ns for each in look.observations]
+    assert moments == sorted(moments) and sum(isinstance(each, ServerRecord) for each in look.records()) == 3
+
+
 def test_what_a_newer_agent_adds_is_passed_over() -> None:
     message = json.loads(encode(7, Look(observation(), [], [])))
     message["server"]["of_the_future"] = "x"
