@@ -5,7 +5,10 @@ Hybrid machines mount version 2 without controllers beside version 1 with them, 
 where a group can be made and the limit really be written is taken.
 
 On version 2, where no group passes the controller on and only the top could, it is switched on there
-(`cgroup.subtree_control`). That stays: another lab may have come to rely on it meanwhile.
+(`cgroup.subtree_control`). That stays: another lab may have come to rely on it meanwhile. A group of ours passes its
+controllers on in turn, to one group inside it that the processes join. systemd takes from the top what none of its own
+units needs any more, limits of ours with it, and the kernel refuses that while somebody below passes it on. And further
+limits, as of a fault, find a place inside the first: a process can be in one group only, and would escape them.
 """
 
 from __future__ import annotations
@@ -25,6 +28,10 @@ from janusload.lab.commands import uninterrupted
 _PERIOD_US = 100_000  # the kernel's own default
 _SMALLEST_QUOTA_US = 1_000  # the kernel refuses less
 _NAME = re.compile(r"janusload-(\d+)-[0-9a-f]+")
+#: what processes join on version 2, inside the group with the limits
+_INNER = "janus"
+#: what a group of version 2 is to pass on besides what it needs itself, where that can be had
+_PASSED_ON = ("cpu", "memory", "pids")
 _REMOVE_WITHIN_S = 3.0
 
 
@@ -55,7 +62,13 @@ class Limits:
     """
 
     def __init__(
-        self, *, cpu_percent: float | None = None, memory_bytes: int | None = None, threads: int | None = None
+        self,
+        *,
+        cpu_percent: float | None = None,
+        memory_bytes: int | None = None,
+        threads: int | None = None,
+        io: bool = False,
+        pid: int | None = None,
     ) -> None:
         """Make the groups, after sweeping away what killed labs have left.
 
@@ -63,6 +76,9 @@ class Limits:
             cpu_percent: of one core, at least 1.
             memory_bytes: page cache included, as the kernel counts it; swap is shut off where the kernel can.
             threads: of all that join, together.
+            io: whether the groups right below the top of version 2 are to have `io.max`; nothing is limited by that.
+            pid: in whose groups these are made, so that the limits it has already go on to count; this process's if
+                not given.
 
         Raises:
             LabError: a limit cannot be set on this machine.
@@ -73,6 +89,7 @@ class Limits:
         self._name = f"janusload-{os.getpid()}-{secrets.token_hex(4)}"
         self._made: list[Path] = []
         self._groups: dict[str, Path] = {}
+        self._process = Path("/proc/self" if pid is None else f"/proc/{pid}")
         self._taken: list[tuple[int, Path]] = []
         sweep()
         try:
@@ -83,12 +100,15 @@ class Limits:
                 wanted["memory"] = memory_knobs(memory_bytes)
             if threads is not None:
                 wanted["pids"] = {1: {"pids.max": str(threads)}, 2: {"pids.max": str(threads)}}
-            self._groups = self._make(wanted)
+            if io:
+                wanted["io"] = {2: {}}
+            groups = self._make(wanted)
         except BaseException:
             self.close()
             raise
-        self.cpu = self._groups.get("cpu")
-        self.memory = self._groups.get("memory")
+        self._groups = {name: group / _INNER if self.versions[name] == 2 else group for name, group in groups.items()}
+        self.cpu = groups.get("cpu")
+        self.memory = groups.get("memory")
 
     @property
     def procs(self) -> list[Path]:
@@ -144,7 +164,7 @@ class Limits:
         places: dict[Path, tuple[Hierarchy, dict[str, str]]] = {}
         controllers: dict[str, Path] = {}
         for controller, knobs in wanted.items():
-            found = hierarchies(controller)
+            found = hierarchies(controller, process=self._process)
             if not found:
                 raise LabError(f"{_refusal(controller)} (no control groups with the {controller} controller)")
             hierarchy = found[0]
@@ -160,23 +180,30 @@ class Limits:
 
     def _make_in(self, hierarchy: Hierarchy, knobs: dict[str, str], controllers: list[str]) -> Path:
         reason = ""
-        for parent in _upwards(hierarchy):
-            group = parent / self._name
-            try:
-                with uninterrupted():
-                    group.mkdir()
-                    self._made.append(group)
-                if hierarchy.version == 2 and parent == hierarchy.mount:
-                    _pass_on(parent, controllers)
-                _turn(group, knobs)
-            except OSError as error:
-                reason = f"{error.filename or group}: {error.strerror}"
-                if group in self._made:
-                    _remove(group)
-                    self._made.remove(group)
-            else:
-                return group
+        for passed_on in _offers(hierarchy, controllers):
+            for parent in _upwards(hierarchy):
+                group = parent / self._name
+                try:
+                    self._mkdir(group)
+                    if hierarchy.version == 2 and parent == hierarchy.mount:
+                        _pass_on(parent, passed_on)
+                    _turn(group, knobs)
+                    if hierarchy.version == 2:
+                        _pass_on(group, passed_on)
+                        self._mkdir(group / _INNER)
+                except OSError as error:
+                    reason = f"{error.filename or group}: {error.strerror}"
+                    if group in self._made:
+                        _remove(group)
+                        self._made.remove(group)
+                else:
+                    return group
         raise LabError(f"{_refusal(*controllers)} ({reason})")
+
+    def _mkdir(self, group: Path) -> None:
+        with uninterrupted():
+            group.mkdir()
+            self._made.append(group)
 
 
 def cpu_knobs(percent: float) -> dict[int, dict[str, str]]:
@@ -237,13 +264,13 @@ def sweep() -> list[Path]:
     """
     removed: list[Path] = []
     for mount in {hierarchy.mount for controller in ("cpu", "memory", "pids") for hierarchy in hierarchies(controller)}:
-        for folder, names, _ in os.walk(mount):
-            for name in names:
-                match = _NAME.fullmatch(name)
-                if match and not os.path.exists(f"/proc/{match[1]}"):
-                    with suppress(OSError):
-                        os.rmdir(os.path.join(folder, name))
-                        removed.append(Path(folder, name))
+        # from the innermost outwards
+        for folder, _, _ in os.walk(mount, topdown=False):
+            owners = [match[1] for part in Path(folder).relative_to(mount).parts if (match := _NAME.fullmatch(part))]
+            if owners and not os.path.exists(f"/proc/{owners[-1]}"):
+                with suppress(OSError):
+                    os.rmdir(folder)
+                    removed.append(Path(folder))
     return removed
 
 
@@ -264,16 +291,25 @@ def _upwards(hierarchy: Hierarchy) -> Iterator[Path]:
         yield parent
 
 
-def _pass_on(top: Path, controllers: list[str]) -> None:
-    """Let the groups below `top` have `controllers`; only the top of version 2 may do so with processes of its own."""
-    switch = top / "cgroup.subtree_control"
+def _offers(hierarchy: Hierarchy, controllers: list[str]) -> list[list[str]]:
+    """What a group with `controllers` passes on, the best first; version 1 does not know such a thing."""
+    if hierarchy.version == 1:
+        return [controllers]
+    there = _words(hierarchy.mount / "cgroup.controllers")
+    more = [name for name in _PASSED_ON if name in there and name not in controllers]
+    return [[*controllers, *more], controllers] if more else [controllers]
+
+
+def _pass_on(group: Path, controllers: list[str]) -> None:
+    """Let the groups below have `controllers`; only the top of version 2 may do so with processes of its own."""
+    switch = group / "cgroup.subtree_control"
     missing = [controller for controller in controllers if controller not in _words(switch)]
     if missing:
         switch.write_text(" ".join(f"+{controller}" for controller in missing))
 
 
 def _refusal(*controllers: str) -> str:
-    kinds = {"cpu": "CPU quota", "memory": "memory limit", "pids": "limit of threads"}
+    kinds = {"cpu": "CPU quota", "memory": "memory limit", "pids": "limit of threads", "io": "limit of a disk"}
     return f"no {' and no '.join(kinds[controller] for controller in controllers)} can be set here"
 
 

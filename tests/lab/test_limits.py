@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -61,46 +62,91 @@ def test_own_group_that_cannot_be_seen_is_replaced_by_the_mount(tmp_path: Path) 
     assert hierarchies("memory", proc)[0].own == tmp_path / "memory"
 
 
-@pytest.fixture
-def version_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A version 2 tree where only /app passes cpu and memory on; as plain files, so that no kernel interferes."""
-    top = tmp_path / "cgroup"
-    own = top / "app" / "unit"
-    own.mkdir(parents=True)
-    (top / "cgroup.controllers").write_text("cpu memory\n")
-    real_mkdir = Path.mkdir
+class Version2:
+    """A version 2 tree as plain files, so that no kernel interferes: what a group may have, the one above passes on.
 
-    def mkdir(self: Path) -> None:
-        real_mkdir(self)
-        if self.parent == top / "app":
-            (self / "cpu.max").write_text("max 100000")
-            (self / "memory.max").write_text("max")
+    Attributes:
+        own: the group of this process, below `app`, which passes cpu and memory on.
+        janus: that of process 4711.
+    """
 
-    def remove(group: Path) -> None:
+    def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.top = top
+        self.own = top / "app" / "unit"
+        self.janus = self.own
+        self._real_mkdir = Path.mkdir
+        for group, passed_on in ((top, "cpu memory pids"), (top / "app", "cpu memory"), (self.own, "")):
+            self._real_mkdir(group)
+            (group / "cgroup.controllers").write_text("cpu memory pids" if group == top else "cpu memory")
+            (group / "cgroup.subtree_control").write_text(passed_on)
+        monkeypatch.setattr(limits, "hierarchies", self.hierarchies)
+        monkeypatch.setattr(limits, "_remove", self.remove)
+        monkeypatch.setattr(limits, "_pass_on", self.pass_on)
+        monkeypatch.setattr(Path, "mkdir", lambda group: self.mkdir(group))
+
+    def hierarchies(self, controller: str, process: Path = Path("/proc/self")) -> list[limits.Hierarchy]:
+        groups = {Path("/proc/self"): self.own, Path("/proc/4711"): self.janus}
+        return [limits.Hierarchy(controller, 2, self.top, groups[process])]
+
+    def mkdir(self, group: Path) -> None:
+        self._real_mkdir(group)
+        given = (group.parent / "cgroup.subtree_control").read_text().replace("+", "")
+        for controller in given.split():
+            (group / f"{controller}.max").write_text("max")
+        (group / "cgroup.controllers").write_text(given)
+        (group / "cgroup.subtree_control").write_text("")
+
+    def pass_on(self, group: Path, controllers: list[str]) -> None:
+        if not {*controllers} <= {*(group / "cgroup.controllers").read_text().split()}:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(group / "cgroup.subtree_control"))
+        (group / "cgroup.subtree_control").write_text(" ".join(controllers))
+
+    def remove(self, group: Path) -> None:
         for knob in group.iterdir():
             knob.unlink()
         group.rmdir()
 
-    hierarchy = {name: [limits.Hierarchy(name, 2, top, own)] for name in ("cpu", "memory")}
-    monkeypatch.setattr(limits, "hierarchies", lambda controller: hierarchy.get(controller, []))
-    monkeypatch.setattr(limits, "_remove", remove)
-    monkeypatch.setattr(Path, "mkdir", mkdir)
-    return top
+
+@pytest.fixture
+def version_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Version2:
+    return Version2(tmp_path / "cgroup", monkeypatch)
 
 
-def test_version_2_takes_the_nearest_group_that_passes_the_controllers_on(version_2: Path) -> None:
+def test_version_2_takes_the_nearest_group_where_all_can_be_had(version_2: Version2) -> None:
+    """More than is asked for now: a fault may want a limit of threads later."""
     made = Limits(cpu_percent=30, memory_bytes=1 << 20)
-    assert made.cpu == made.memory
-    assert made.cpu is not None
-    assert made.cpu.parent == version_2 / "app"
+    assert made.cpu is not None and made.cpu == made.memory
+    assert made.cpu.parent == version_2.top
     assert (made.cpu / "cpu.max").read_text().startswith("30000 100000")
-    assert made.procs == [made.cpu / "cgroup.procs"]
+    # what systemd takes from the top while nobody below passes it on
+    assert (made.cpu / "cgroup.subtree_control").read_text() == "cpu memory pids"
+    assert made.procs == [made.cpu / "janus" / "cgroup.procs"]
     made.close()
-    assert sorted(path.name for path in version_2.rglob("janusload-*")) == []
+    assert list(version_2.top.rglob("janusload-*")) == []
+
+
+def test_version_2_makes_do_with_what_is_passed_on(version_2: Version2) -> None:
+    (version_2.top / "cgroup.controllers").write_text("cpu memory")
+    made = Limits(memory_bytes=1 << 20)
+    assert made.memory is not None and made.memory.parent == version_2.top / "app"
+    made.close()
+
+
+def test_on_version_2_a_fault_limits_inside_the_limits_that_the_lab_has(version_2: Version2) -> None:
+    lab = Limits(memory_bytes=1 << 20)
+    assert lab.memory is not None
+    version_2.janus = lab.memory / "janus"
+    fault = Limits(threads=7, pid=4711)
+    (procs,) = fault.procs
+    group = procs.parent.parent
+    assert group.parent == lab.memory and (group / "pids.max").read_text().startswith("7")
+    fault.close()
+    lab.close()
+    assert list(version_2.top.rglob("janusload-*")) == []
 
 
 def test_no_hierarchy_is_a_clear_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "hierarchies", lambda controller: [])
+    monkeypatch.setattr(limits, "hierarchies", lambda controller, process=None: [])
     with pytest.raises(LabError, match=r"no CPU quota can be set here \(no control groups with the cpu controller\)"):
         Limits(cpu_percent=10)
 
@@ -131,6 +177,7 @@ def test_sweep_takes_groups_of_dead_owners_and_leaves_the_others() -> None:
     parent = hierarchies("cpu")[0].own
     left, kept = parent / f"janusload-{gone.pid}-00aa", parent / f"janusload-{os.getpid()}-00aa"
     left.mkdir()
+    (left / "janus").mkdir()
     kept.mkdir()
     try:
         sweep()  # or another lab of this machine at the same moment

@@ -41,7 +41,7 @@ sys.stdin.read()
 @contextmanager
 def cpu(lab: Lab, percent: float = 1.0) -> Iterator[None]:
     """A CPU quota in percent of one core, for the process as it runs."""
-    with _limited(lab, Limits(cpu_percent=percent)):
+    with _limited(lab, Limits(cpu_percent=percent, pid=lab.pid)):
         yield
 
 
@@ -50,7 +50,7 @@ def memory(lab: Lab, above_bytes: int = 8 << 20) -> Iterator[None]:
     """A memory limit, so many bytes above the resident memory that it has now; the page cache counts too."""
     with open(f"/proc/{lab.pid}/statm", encoding="ascii") as statm:
         resident_bytes = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    with alive_afterwards(lab), _limited(lab, Limits(memory_bytes=resident_bytes + above_bytes)):
+    with alive_afterwards(lab), _limited(lab, Limits(memory_bytes=resident_bytes + above_bytes, pid=lab.pid)):
         yield
 
 
@@ -58,7 +58,7 @@ def memory(lab: Lab, above_bytes: int = 8 << 20) -> Iterator[None]:
 def few_threads(lab: Lab, more: int = 0) -> Iterator[None]:
     """So many more threads than it has now, and no more (the control group `pids`)."""
     threads = len(os.listdir(f"/proc/{lab.pid}/task"))
-    with alive_afterwards(lab), _limited(lab, Limits(threads=threads + more)):
+    with alive_afterwards(lab), _limited(lab, Limits(threads=threads + more, pid=lab.pid)):
         yield
 
 
