@@ -1,17 +1,19 @@
 """A small disk of its own for the lab's recordings: an ext4 file system in a file, mounted over a loop device.
 
 So that a full, slow or frozen disk is nobody's but the lab's. It needs root; a user namespace may mount no ext4. A slow
-one also takes the blkio controller of cgroup version 1.
+one also takes control groups: `blkio` of version 1, or `io` of version 2.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from janusload.errors import LabError
 from janusload.lab.commands import run, uninterrupted
+from janusload.lab.limits import Limits, hierarchies
 
 #: the file that holds the file system, beside the folder that it is mounted on
 IMAGE = "recordings.img"
@@ -37,6 +39,7 @@ class Disk:
         if size_bytes < _SMALLEST_BYTES:
             raise LabError(f"{doing}: {size_bytes} bytes are too few for a file system, at least 4 MB")
         self.folder = folder
+        self._io: Limits | None = None
         image = folder.parent / IMAGE
         with open(image, "wb") as file:
             file.truncate(size_bytes)
@@ -79,11 +82,16 @@ class Disk:
         Raises:
             LabError: it cannot be throttled here.
         """
-        knob = _throttle()
-        try:
-            knob.write_text(f"{self.device_number} {bytes_per_s or 0}")
-        except OSError as error:
-            raise LabError(f"the recordings' disk cannot be throttled: {knob}: {error.strerror}") from error
+        if bytes_per_s is not None and self._io is None and _version_1() is None:
+            # as long as it is there, nobody takes the controller from the top
+            self._io = Limits(io=True)
+        for knob, words in _throttles():
+            try:
+                knob.write_text(f"{self.device_number} {words(bytes_per_s)}")
+            except FileNotFoundError:
+                continue  # the group has ended
+            except OSError as error:
+                raise LabError(f"the recordings' disk cannot be throttled: {knob}: {error.strerror}") from error
 
     def close(self) -> None:
         """Unmount it; may be called again."""
@@ -91,20 +99,33 @@ class Disk:
             with suppress(LabError):
                 self.slow(None)
         unmount(self.folder)
+        if self._io is not None:
+            self._io.close()
 
 
-def _throttle() -> Path:
-    """The top's own throttle: written-back pages are the kernel's threads' writes, and these belong to the top.
+def _throttles() -> list[tuple[Path, Callable[[int | None], str]]]:
+    """Where a throttle is written, and how. It holds for everybody; on a loop device of ours that is nobody else.
 
-    A loop device of ours is throttled for everybody, which is nobody else.
+    On version 1 it is the top's own: written-back pages are the kernel's threads' writes, and these belong to the top.
+    On version 2 they belong to the group that made them, and the top has no limits: so each group right below has it.
     """
+    knob = _version_1()
+    if knob is not None:
+        return [(knob, lambda speed: str(speed or 0))]
+    found = hierarchies("io")
+    if not found:
+        raise LabError("the recordings' disk cannot be throttled: that needs control groups (blkio of v1, io of v2)")
+    return [(group, lambda speed: f"wbps={speed or 'max'}") for group in sorted(found[0].mount.glob("*/io.max"))]
+
+
+def _version_1() -> Path | None:
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         left, _, right = line.partition(" - ")
         kind, _, options = right.split(" ", 2)
         knob = Path(left.split()[4]) / _THROTTLE
         if kind == "cgroup" and "blkio" in options.split(",") and knob.exists():
             return knob
-    raise LabError("the recordings' disk cannot be throttled: that needs the blkio controller of cgroup version 1")
+    return None
 
 
 def unmount(folder: Path) -> None:
