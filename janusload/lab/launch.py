@@ -51,6 +51,10 @@ def become(spec: dict[str, Any]) -> None:
     for group in spec["groups"]:
         with open(group, "w", encoding="ascii") as procs:
             procs.write(str(os.getpid()))
+    # A core would land among the recordings and fill their disk, and Janus lifts any limit on it: so there is nothing
+    # in it but the threads' registers (core(5)).
+    with open("/proc/self/coredump_filter", "w", encoding="ascii") as parts:
+        parts.write("0")
     if spec["open_files"] is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (spec["open_files"], spec["open_files"]))
     namespace = os.open(spec["namespace"], os.O_RDONLY | os.O_CLOEXEC)

@@ -133,7 +133,10 @@ def _service_kept_from_starting(machine: Machine, say: Say) -> Iterator[None]:
     masked = machine.systemd.is_dir()
     say("keeping the package from starting a Janus on all interfaces: policy-rc.d forbids it meanwhile")
     if masked:
-        say("masking its service, so that it does not start at boot either; undo: systemctl unmask janus.service")
+        say(
+            "masking its service, so that it does not start at boot either; undo: systemctl unmask janus.service "
+            "&& systemctl enable janus.service"
+        )
         _as_root(machine, "systemctl", "mask", "janus.service")
     try:
         with _policy_replaced(machine):

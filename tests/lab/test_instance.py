@@ -133,6 +133,7 @@ def test_limits_hold_the_janus_process(tmp_path: Path) -> None:
         assert "nr_throttled" in lab.cgroup.cpu_stat.read_text()
         limits = Path(f"/proc/{lab.pid}/limits").read_text()
         assert [line.split()[3] for line in limits.splitlines() if line.startswith("Max open files")] == ["512"]
+        assert Path(f"/proc/{lab.pid}/coredump_filter").read_text().strip("0\n") == ""
         assert lab.facts()["cpu_percent"] == 30
     assert own_traces() == before
 

@@ -122,7 +122,7 @@ def test_under_systemd_the_service_is_masked_first(debian: Debian, tmp_path: Pat
     words = [" ".join(command) for command in debian.ran]
     masked = words.index("systemctl mask janus.service")
     assert masked < next(i for i, command in enumerate(words) if "apt-get install" in command)
-    assert any("undo: systemctl unmask janus.service" in text for text in said)
+    assert any("undo: systemctl unmask janus.service && systemctl enable janus.service" in text for text in said)
     assert debian.commands("update-rc.d") == []
     assert debian.commands("unmask") == []
 
