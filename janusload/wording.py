@@ -10,7 +10,7 @@ import math
 import unicodedata
 from typing import NamedTuple
 
-from janusload.summary import FailureKind, Onset, OnsetStatus, Quantile, Verdict
+from janusload.summary import Failure, FailureKind, Onset, OnsetStatus, Quantile, Verdict
 
 UNKNOWN = "–"
 
@@ -30,7 +30,16 @@ OUTCOMES = {
 }
 
 #: what would be written as 0.0 s
-AT_ONCE_S = 0.05
+_AT_ONCE_S = 0.05
+
+#: kinds that nothing comes back from, or of which nothing has to
+_NO_AFTERMATH = {
+    FailureKind.NONE,
+    FailureKind.CRASHED,
+    FailureKind.FDS,
+    FailureKind.THREADS,
+    FailureKind.GENERATOR_LIMITED,
+}
 
 _FAILURES = {
     FailureKind.NONE: "no failure seen",
@@ -144,11 +153,6 @@ def load_range(low: float, high: float) -> tuple[str, str]:
     return first, second
 
 
-def seconds_after(seconds: float) -> str:
-    """How long after something: `2.4 s after`, `as soon as`."""
-    return "as soon as" if seconds < AT_ONCE_S else f"{seconds:.1f} s after"
-
-
 def outcome(name: str) -> str:
     return OUTCOMES.get(name, name.replace("_", " "))
 
@@ -170,6 +174,19 @@ def request(name: str) -> str:
 def failure(kind: FailureKind, plugin: str | None = None) -> str:
     words = _FAILURES[kind]
     return f"{words} ({plugin})" if kind is FailureKind.PLUGIN_STUCK and plugin else words
+
+
+def aftermath(seen: Failure) -> str:
+    """Whether the server came back, and how long after the load went off; empty where that is no question."""
+    if seen.lasted_s is not None:
+        return f"over after {seen.lasted_s:.1f} s"
+    if seen.kind in _NO_AFTERMATH:
+        return ""
+    if seen.recovered_after_s is None:
+        return "not seen to come back"
+    if seen.recovered_after_s < _AT_ONCE_S:
+        return "back at once when the load went off"
+    return f"back after {seen.recovered_after_s:.1f} s"
 
 
 def capital(words: str) -> str:

@@ -172,7 +172,11 @@ def _explanation(
     match status:
         case OnsetStatus.FOUND:
             assert good is not None and bad is not None
-            return f"At {_load(bad, plan)} {_count(bad)}, at {_load(good, plan)} {_count(good)}; {p0} is tolerated."
+            assert bracket.bad is not None
+            helped = bracket.lower[bracket.bad] <= plan.rule.p0
+            more = f" (with the step above it credibly more than {p0})" if helped else ""
+            told = f"At {_load(bad, plan)} {_count(bad)}{more}, at {_load(good, plan)} {_count(good)}"
+            return f"{told}; {p0} is tolerated.{_good_again(part, bracket, plan)}"
         case OnsetStatus.UNCONFIRMED:
             assert bad is not None
             why = (
@@ -210,6 +214,19 @@ def _explanation(
                 if part
                 else "No load step has attempts that count."
             )
+
+
+def _good_again(part: Sequence[Measured], bracket: Bracket, plan: Plan) -> str:
+    """A sentence on steps above K that are credibly good: then it was hardly the load."""
+    assert bracket.bad is not None
+    above = [number(part[at].achieved) for at in range(bracket.bad + 1, len(part)) if bracket.upper[at] < plan.rule.p0]
+    if not above:
+        return ""
+    loads = above[0] if len(above) == 1 else f"{', '.join(above[:-1])} and {above[-1]}"
+    return (
+        f" But at {loads} {plan.unit} timeouts were credibly below that again: "
+        "something else than the load may have caused them."
+    )
 
 
 def _unproven(below: Sequence[Measured], plan: Plan) -> str:

@@ -38,6 +38,16 @@ from janusload.analysis.windows import Window, bins_of_equal_count, step_at, win
 from janusload.records import MarkerKind, Outcome, Source
 from janusload.run_folder import RunFolder
 from janusload.summary import Failure, FailureKind, Leaks, Onset, OnsetStatus, RunFacts, Summary, Threshold, Verdict
+from janusload.wording import number
+
+#: a climb that ended so leaves open where the onset lies
+_OPEN = {
+    OnsetStatus.INSUFFICIENT_DATA,
+    OnsetStatus.LOWER_UNPROVEN,
+    OnsetStatus.FROM_START,
+    OnsetStatus.GENERATOR_LIMITED,
+    OnsetStatus.TRANSPORT_LIMITED,
+}
 
 #: requests by which somebody comes into a room
 _JOINS = ("audiobridge.join", "videoroom.join", "videoroom.joinandconfigure")
@@ -162,7 +172,7 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
         ),
     )
     thresholds = thresholds_of(meta.get("limits") or [], summary, frames["request"], plan.end)
-    verdict = _verdict(onset, failure, thresholds, climbs=climbs, valid=summary.generator.valid)
+    verdict = _verdict(summary, thresholds, broke_off=plan.broke_off)
     return summary.model_copy(update={"verdict": verdict, "thresholds": thresholds})
 
 
@@ -277,10 +287,8 @@ def _generator_reasons(stopped: Measured | None, onset: Onset, plan: Plan) -> li
     """Why the generator was the limit, if the answer suffers from it: above a confirmed onset it does not."""
     if stopped is None or stopped.obstacle is not Obstacle.GENERATOR or onset.status is OnsetStatus.FOUND:
         return []
-    return [
-        f"at {stopped.window.offered:g} {plan.unit}: {reason}"
-        for reason in stopped.words.removeprefix("generator: ").split("; ")
-    ]
+    first, *more = stopped.words.removeprefix("generator: ").split("; ")
+    return [f"at {number(stopped.window.offered)} {plan.unit} {first}", *more]
 
 
 def _unstepped_reasons(seen: _Seen, failure: Failure) -> list[str]:
@@ -320,24 +328,24 @@ def _clocks(meta: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     }
 
 
-def _verdict(onset: Onset, failure: Failure, thresholds: list[Threshold], *, climbs: bool, valid: bool) -> Verdict:
+def _verdict(summary: Summary, thresholds: list[Threshold], *, broke_off: bool) -> Verdict:
     """A run fails by a limit that it crossed, or by a server that stopped working; it passes if it could have told.
 
-    Args:
-        climbs: whether the run was to find an onset. Under too much load a server may stall for a while, in a soak not.
-        valid: whether the generator kept up where the answer rests. A server that stopped working did so all the same.
+    Under too much load a server may stall for a while, in a soak not. One that stopped working did so whether or not
+    the generator kept up. A run that broke off has told what it was for only if it had seen the onset by then.
     """
+    onset, failure, climbs = summary.onset, summary.failure, summary.run.climbs
     if failure.kind.is_stall and not (climbs and failure.came_back):
         return Verdict.FAILED
-    if not valid or onset.status is OnsetStatus.GENERATOR_LIMITED:
+    if not summary.generator.valid or onset.status is OnsetStatus.GENERATOR_LIMITED:
         return Verdict.INCONCLUSIVE
     if any(limit.judged and not limit.passed for limit in thresholds):
         return Verdict.FAILED
     if not all(limit.judged for limit in thresholds):
         return Verdict.INCONCLUSIVE
-    if climbs and onset.status is OnsetStatus.INSUFFICIENT_DATA:
+    if climbs and (onset.status in _OPEN or (onset.status is OnsetStatus.ABORTED and onset.load_bracket is None)):
         return Verdict.INCONCLUSIVE
-    if climbs and onset.status is OnsetStatus.ABORTED and onset.load_bracket is None:
+    if broke_off and not (climbs and onset.status in (OnsetStatus.FOUND, OnsetStatus.UNCONFIRMED)):
         return Verdict.INCONCLUSIVE
     return Verdict.PASSED
 

@@ -29,7 +29,7 @@ from janusload.analysis.onset import between
 from janusload.analysis.ranks import logrank_p, mad, median_interval
 from janusload.comparison import Aspect, Change, Compared, Comparison, Side
 from janusload.summary import Failure, FailureKind, Onset, OnsetStatus, Summary, Verdict
-from janusload.wording import duration, load_range, number, percent, seconds_after
+from janusload.wording import aftermath, duration, load_range, number, percent
 from janusload.wording import failure as words_of
 
 LEAST_GAP = 0.05
@@ -178,13 +178,8 @@ def _failure_words(failure: Failure) -> str:
     if failure.kind is FailureKind.NONE:
         return "none"
     words = words_of(failure.kind) + (f" ({failure.plugin})" if failure.plugin else "")
-    if failure.kind in (FailureKind.CRASHED, FailureKind.GENERATOR_LIMITED):
-        return words
-    if failure.lasted_s is not None:
-        return f"{words}, over after {failure.lasted_s:.1f} s"
-    if failure.recovered_after_s is None:
-        return f"{words}, not seen to come back"
-    return f"{words}, back {seconds_after(failure.recovered_after_s)} the load went off"
+    after = aftermath(failure)
+    return f"{words}, {after}" if after else words
 
 
 def _onset(base: Sequence[Taken], new: Sequence[Taken]) -> Aspect:
@@ -361,7 +356,7 @@ def _leaks(base: Summary, new: Summary) -> Aspect | None:
 def _limits(base: Summary, new: Summary) -> Aspect | None:
     if not base.thresholds or not new.thresholds:
         return None
-    crossed = [[limit.name for limit in each.thresholds if not limit.passed] for each in (base, new)]
+    crossed = [[limit.name for limit in each.thresholds if limit.judged and not limit.passed] for each in (base, new)]
     said = [", ".join(names) + " crossed" if names else "all kept" for names in crossed]
     change = _by(float(bool(crossed[0])), float(bool(crossed[1])), 0.5)
     if Verdict.INCONCLUSIVE in (base.verdict, new.verdict):

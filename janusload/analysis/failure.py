@@ -28,7 +28,6 @@ from janusload.analysis.silence import Silence, least_silence_s, silences_of
 from janusload.records import MarkerKind, Rung
 from janusload.summary import Failure, FailureKind
 from janusload.verdict import Window, judge
-from janusload.wording import seconds_after
 
 #: what only the process can tell; for the rest the rungs of the whole run know better
 _TOLD_BY_PROCESS = (
@@ -118,7 +117,7 @@ def failure_of(seen: Evidence) -> Failure:
         recovered_s = _recovered_after_s(seen.marker, ladder, off_ns)
     return Failure(
         kind=finding.kind,
-        rule=finding.rule + _recovery_words(finding, recovered_s, off_ns, watched=bool(ladder)),
+        rule=finding.rule + ("" if recovered_s is not None else _not_back(finding, off_ns, watched=bool(ladder))),
         plugin=finding.plugin,
         first_seen_s=_first_seen_s(seen, ladder, finding),
         detected_after_s=None if named is None else (named.found_ns - named.since_ns) / 1e9,
@@ -316,6 +315,8 @@ def _came_back(seen: Evidence, ladder: dict[Rung, RungHistory], off_ns: int | No
             rule = f"no request timed out, but these rungs went unanswered for a while: {named}"
             return _Finding(FailureKind.OVERLOAD, rule, since_ns=float(min(streaks)))
         rule = "requests timed out under load"
+        if ladder:
+            rule += f", and every rung answered {'after it' if off_ns is not None else 'at the end'}"
         rule += "" if off_ns is not None else "; there was no recovery leg"
         return _Finding(FailureKind.OVERLOAD, rule)
     if seen.bad_was_ours:
@@ -382,14 +383,9 @@ def _recovered_after_s(marker: pd.DataFrame, ladder: dict[Rung, RungHistory], of
     return max(0.0, (float(np.nanmax(back_ns)) - off_ns) / 1e9) if back_ns else None
 
 
-def _recovery_words(finding: _Finding, recovered_s: float | None, off_ns: int | None, watched: bool) -> str:
-    if finding.kind in _WITHOUT_RECOVERY:
-        return ""
-    if finding.lasted_s is not None:
-        return f"; over after {finding.lasted_s:.1f} s"
-    if recovered_s is not None:
-        return f"; back {seconds_after(recovered_s)} the load went off"
-    if off_ns is None:
+def _not_back(finding: _Finding, off_ns: int | None, watched: bool) -> str:
+    """Why it is not known to have come back; that it did, and when, is not part of the rule."""
+    if finding.kind in _WITHOUT_RECOVERY or finding.lasted_s is not None or off_ns is None:
         return ""
     return "; not back by the end of the recovery leg" if watched else "; no ladder watched whether it came back"
 

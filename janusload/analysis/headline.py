@@ -70,7 +70,7 @@ def _condition(onset: Onset) -> str:
     """T, the number of samples and the interval, in brackets."""
     words = [f"T = {onset.timeout_s:g} s"]
     if onset.samples_per_step:
-        words.append(f"{onset.samples_per_step:,} samples a step")
+        words.append(f"{onset.samples_per_step:,} sample{'s' * (onset.samples_per_step > 1)} a step")
     shown = deciding(onset.latency_ms, onset.quantile)
     if shown is not None and shown.ci95 is not None and not shown.at_least:
         low, high = (Quantile(value=value) for value in shown.ci95)
@@ -84,15 +84,8 @@ def _failure(failure: Failure) -> str:
     if failure.kind is FailureKind.NONE:
         return ""
     words = wording.capital(wording.failure(failure.kind, failure.plugin))
-    if failure.lasted_s is not None:
-        return f" {words}: over after {failure.lasted_s:.1f} s."
-    if failure.kind in (FailureKind.CRASHED, FailureKind.FDS, FailureKind.THREADS, FailureKind.GENERATOR_LIMITED):
-        return f" {words}."
-    if failure.recovered_after_s is not None:
-        if failure.recovered_after_s < wording.AT_ONCE_S:
-            return f" {words}: back at once when the load went off."
-        return f" {words}: back after {failure.recovered_after_s:.1f} s."
-    return f" {words}: not seen to come back."
+    after = wording.aftermath(failure)
+    return f" {words}: {after}." if after else f" {words}."
 
 
 def _endurance(failure: Failure, borne: Borne) -> str:
@@ -106,9 +99,5 @@ def _endurance(failure: Failure, borne: Borne) -> str:
     if failure.plugin is not None:
         where = "lock" if "lock" in failure.rule else "plugin"
         words = f"{words}, {_PLUGINS.get(failure.plugin, failure.plugin)} {where}"
-    if failure.lasted_s is not None:
-        return f"Stopped answering after {span} for {failure.lasted_s:.1f} s ({words})."
-    if failure.recovered_after_s is not None:
-        back_s = failure.recovered_after_s
-        return f"Stopped answering after {span}; back {back_s:.1f} s after the load went off ({words})."
-    return f"Stopped answering after {span}; did not come back ({words})."
+    after = wording.aftermath(failure) if failure.came_back or failure.lasted_s is not None else "did not come back"
+    return f"Stopped answering after {span}{after and f'; {after}'} ({words})."

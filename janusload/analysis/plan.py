@@ -41,6 +41,11 @@ class Plan(NamedTuple):
         return self.axis.endswith("per second")
 
     @property
+    def broke_off(self) -> bool:
+        """Whether the run ended before it was meant to; `--run-time` means it to."""
+        return not self.completed and self.end != "run time over"
+
+    @property
     def unit(self) -> str:
         """The axis as it follows a number in a sentence."""
         return load_unit(self.axis, self.request)

@@ -6,24 +6,18 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from janusload import wording
-from janusload.summary import FailureKind, Summary, Verdict
+from janusload.summary import FailureKind, Summary, Threshold, Verdict
 
 
 class Limit(NamedTuple):
-    """A limit that was set, and how the run stood against it."""
+    """A limit that was set, and how the run stood against it: `tone` is passed, failed or inconclusive."""
 
-    passed: bool
+    tone: str
+    sign: str
+    word: str
     name: str
     limit: str
     value: str
-
-    @property
-    def sign(self) -> str:
-        return "✓" if self.passed else "✗"
-
-    @property
-    def word(self) -> str:
-        return "passed" if self.passed else "FAILED"
 
 
 class FirstScreen(NamedTuple):
@@ -56,23 +50,36 @@ def first_screen(summary: Summary) -> FirstScreen:
         headline=summary.headline,
         verdict=f"{wording.SIGNS[summary.verdict]} {summary.verdict.value.upper()}",
         reason=reason(summary) if summary.verdict is Verdict.INCONCLUSIVE else "",
-        limits=[Limit(t.passed, t.name, t.limit, t.value) for t in summary.thresholds],
+        limits=[_limit(threshold) for threshold in summary.thresholds],
         failure=failure_sentence(summary),
         context=_context(summary),
     )
 
 
+def _limit(threshold: Threshold) -> Limit:
+    if not threshold.judged:
+        verdict, word = Verdict.INCONCLUSIVE, "not judged"
+    else:
+        verdict, word = (Verdict.PASSED, "passed") if threshold.passed else (Verdict.FAILED, "FAILED")
+    return Limit(verdict.value, wording.SIGNS[verdict], word, threshold.name, threshold.limit, threshold.value)
+
+
 def reason(summary: Summary) -> str:
-    """Why a run is inconclusive: the generator's reasons if it was the limit, else what the onset says."""
+    """Why a run is inconclusive: the generator was the limit, a limit cannot be judged, or what the onset says."""
     if not summary.generator.valid and summary.generator.reasons:
         return "; ".join(summary.generator.reasons)
+    open_limits = [f"{t.name} {t.limit} ({t.value})" for t in summary.thresholds if not t.judged]
+    if open_limits:
+        return f"it cannot be told whether a limit was kept: {'; '.join(open_limits)}"
+    if not summary.run.climbs:
+        return f"the run did not come to its end ({summary.run.end})"
     return summary.onset.explanation
 
 
 def failure_sentence(summary: Summary) -> str:
     """The kind of failure and the rule by which it was told; whether the server came back stands in the headline."""
     words = _failure(summary)
-    return f"{words}: {summary.failure.rule}" if words else ""
+    return f"{words} because: {summary.failure.rule}" if words else ""
 
 
 def failure_in_time(summary: Summary) -> str:
@@ -81,11 +88,11 @@ def failure_in_time(summary: Summary) -> str:
     if words and failure.first_seen_s is not None:
         words += f", first seen {wording.span(failure.first_seen_s)} into the run"
     if words and failure.detected_after_s is not None:
-        words += f", named {wording.seconds(failure.detected_after_s)} later"
+        words += f", named {failure.detected_after_s:.1f} s later"
     if words and failure.lasted_s is not None:
         words += f", over after {wording.span(failure.lasted_s)}"
     if words and failure.recovered_after_s is not None:
-        words += f"; the server was back {wording.seconds(failure.recovered_after_s)} after the load went away"
+        words += f"; the server was back {failure.recovered_after_s:.1f} s after the load went away"
     return words
 
 

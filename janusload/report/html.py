@@ -40,16 +40,17 @@ def render(summary: Summary, home: str = "") -> str:
     Args:
         home: way from the page to the run folder, as in `../`.
     """
+    drawn = figures(summary)
     return page(
         "report.html",
-        figures(summary),
+        drawn,
         summary=summary,
         home=home,
         run=summary.run,
         screen=first_screen(summary),
         steps=tables.steps(summary),
         requests=tables.requests(summary),
-        parts=_parts(summary),
+        parts=_parts(summary, {figure.key for figure in drawn}),
         known=summary.server.known if summary.server is not None else [],
         facts=_facts(summary),
     )
@@ -89,14 +90,15 @@ def _finalize(value: Any) -> Any:
     return wording.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _parts(summary: Summary) -> list[tuple[str, tables.Table]]:
-    """What has no chart: title as a question or a finding, and its table; without data absent."""
+def _parts(summary: Summary, drawn: set[str]) -> list[tuple[str, tables.Table]]:
+    """What has no chart: title as a question or a finding (where a chart says it not again), and its table; without
+    data absent."""
     parts = [
-        ("What did people hear?", tables.media(summary)),
+        ("The audio in numbers" if "heard" in drawn else "What did people hear?", tables.media(summary)),
         ("How did Janus fare?", tables.server(summary)),
         ("What did memory do?", storage_tables.memory(summary)),
         ("Are the recordings whole?", storage_tables.recordings(summary)),
-        (trust(summary), tables.generator(summary)),
+        ("The generator in numbers" if "generator" in drawn else trust(summary), tables.generator(summary)),
     ]
     return [(title, table) for title, table in parts if table.rows]
 

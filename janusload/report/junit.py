@@ -20,18 +20,26 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def render(summary: Summary) -> str:
     suite_name = _clean(f"janusload.{summary.run.name}")
     onset = f"{wording.request(summary.onset.request)} onset"
-    cases = [(onset, "" if _limits_tell(summary) or summary.verdict is not Verdict.FAILED else summary.headline)]
+    unproven = reason(summary) if summary.verdict is Verdict.INCONCLUSIVE else ""
+    failed = summary.verdict is Verdict.FAILED and not _limits_tell(summary)
+    cases = [(onset, unproven, summary.headline if failed else "")]
     for limit in summary.thresholds:
-        broken = "" if limit.passed else f"{limit.name}: wanted {limit.limit}, was {limit.value}"
-        cases.append((f"{limit.name} {limit.limit}", broken))
+        words = f"{limit.name}: wanted {limit.limit}, was {limit.value}"
+        cases.append(
+            (
+                f"{limit.name} {limit.limit}",
+                unproven or ("" if limit.judged else words),
+                "" if limit.passed or not limit.judged else words,
+            )
+        )
 
     suite = ET.Element("testsuite", name=suite_name, timestamp=_clean(summary.run.started_utc))
     failures = skipped = 0
-    for name, broken in cases:
+    for name, open_, broken in cases:
         case = ET.SubElement(suite, "testcase", classname=suite_name, name=_clean(name), time="0")
-        if summary.verdict is Verdict.INCONCLUSIVE:
+        if open_:
             skipped += 1
-            ET.SubElement(case, "skipped", message=_clean(reason(summary)))
+            ET.SubElement(case, "skipped", message=_clean(open_))
         elif broken:
             failures += 1
             ET.SubElement(case, "failure", message=_clean(broken), type="limit").text = _clean(summary.headline)
@@ -52,7 +60,7 @@ def render(summary: Summary) -> str:
 
 def _limits_tell(summary: Summary) -> bool:
     """Whether a crossed limit already says why the run failed."""
-    return any(not limit.passed for limit in summary.thresholds)
+    return any(limit.judged and not limit.passed for limit in summary.thresholds)
 
 
 def _clean(text: str) -> str:

@@ -20,6 +20,7 @@ from janusload.report.first_screen import FirstScreen, first_screen
 from janusload.summary import Summary, Verdict
 
 _STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.INCONCLUSIVE: "yellow"}
+_LIMIT_STYLES = {"passed": "green", "failed": "bold red", "inconclusive": "yellow"}
 _ASCII = str.maketrans(
     {"≥": ">=", "–": "-", "·": "|", "✓": "+", "✗": "x", "…": "...", "×": "x", "\N{REPLACEMENT CHARACTER}": "?"}
 )
@@ -88,7 +89,7 @@ class EndScreen:
             parts.append(_indented(Text(words, style="yellow")))
         for limit in screen.limits[:_MAX_LIMITS]:
             words = wording.one_line(f"{limit.name} {limit.limit}, was {limit.value}", _LONGEST // 2)
-            sign = (f"{limit.sign} {limit.word}  ", "green" if limit.passed else "bold red")
+            sign = (f"{limit.sign} {limit.word}  ", _LIMIT_STYLES[limit.tone])
             parts.append(_indented(Text.assemble(sign, words)))
         if len(screen.limits) > _MAX_LIMITS:
             parts.append(_indented(Text(f"… and {len(screen.limits) - _MAX_LIMITS} more limits", style="dim")))

@@ -81,11 +81,14 @@ def test_from_start(tmp_path: Path) -> None:
     assert onset.bracket_ms is not None and onset.bracket_ms[0] is None
     assert onset.bracket_ms[1] is not None and onset.bracket_ms[1].at_least
     assert all(step.rate.value == 1.0 for step in summary.steps)
+    assert summary.verdict is Verdict.INCONCLUSIVE  # how much lower the onset lies is not known
     assert "times out from the lowest load on" in summary.headline
 
 
 def test_lower_unproven_says_how_many_more(tmp_path: Path) -> None:
-    onset = summary_of(tmp_path, Simulated(loads=(10, 11, 12, 13, 14), law=knee(13, 0.5))).onset
+    summary = summary_of(tmp_path, Simulated(loads=(10, 11, 12, 13, 14), law=knee(13, 0.5)))
+    onset = summary.onset
+    assert summary.verdict is Verdict.INCONCLUSIVE
     assert onset.status is OnsetStatus.LOWER_UNPROVEN
     assert onset.load_bracket == (None, pytest.approx(13, rel=0.02))
     assert "148 more attempts at 12 requests/s" in onset.explanation  # 268 are needed, 120 were made
@@ -139,7 +142,7 @@ def test_transport_limited(tmp_path: Path) -> None:
 
     summary = summary_of(tmp_path, Simulated(outcome=refused))
     assert summary.onset.status is OnsetStatus.TRANSPORT_LIMITED
-    assert summary.generator.valid
+    assert summary.generator.valid and summary.verdict is Verdict.INCONCLUSIVE
     assert summary.steps[3].rate.attempts == 0 and summary.steps[3].outcomes == {"connect_failed": 2000}
     assert "connections failed" in summary.headline
 
@@ -169,7 +172,32 @@ def test_aborted_before_the_knee(tmp_path: Path) -> None:
     assert summary.onset.status is OnsetStatus.ABORTED
     assert summary.onset.load_bracket == (pytest.approx(150, rel=0.01), None)
     assert "interrupted after 3 of 5 steps" in summary.onset.explanation
-    assert summary.verdict is Verdict.PASSED
+    assert summary.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("end", "verdict"),
+    [
+        ("completed", Verdict.PASSED),
+        ("run time over", Verdict.PASSED),
+        ("interrupted", Verdict.INCONCLUSIVE),
+        (None, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_a_run_that_broke_off_before_the_onset_is_no_pass(tmp_path: Path, end: str | None, verdict: Verdict) -> None:
+    run = Simulated(loads=(50, 100, 150), law=knee(9999), end=end)
+    assert summary_of(tmp_path, run).verdict is verdict
+
+
+def test_a_run_that_broke_off_after_the_onset_has_its_answer(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, Simulated(end="interrupted"))
+    assert summary.onset.status is OnsetStatus.FOUND and summary.verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(("end", "verdict"), [("run time over", Verdict.PASSED), (None, Verdict.INCONCLUSIVE)])
+def test_a_soak_that_broke_off_is_no_pass(tmp_path: Path, end: str | None, verdict: Verdict) -> None:
+    run = Simulated(loads=(50,), law=knee(9999), rungs=HEALTHY, end=end, analysis={"climbs": False})
+    assert summary_of(tmp_path, run).verdict is verdict
 
 
 def test_insufficient_data(tmp_path: Path) -> None:

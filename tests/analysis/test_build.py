@@ -76,6 +76,10 @@ def test_two_stalls_name_the_first(tmp_path: Path) -> None:
     onset = summary_of(tmp_path, Simulated(law=law)).onset
     assert onset.status is OnsetStatus.FOUND
     assert onset.load_bracket == (pytest.approx(50, rel=0.01), pytest.approx(100, rel=0.01))
+    assert onset.explanation.endswith(
+        "But at 150 and 200 requests/s timeouts were credibly below that again: "
+        "something else than the load may have caused them."
+    )
 
 
 def test_wall_clocks_may_jump(tmp_path: Path) -> None:

@@ -25,11 +25,11 @@ LOCK = "ws_ping answered but ping went unanswered; 21 threads wait for the lock 
         ),
         (
             {"kind": FailureKind.PLUGIN_STUCK, "rule": "", "plugin": "audiobridge", "lasted_s": 3.25},
-            "Stopped answering after 41 s and 1,900 joins for 3.2 s (plugin stuck, AudioBridge plugin).",
+            "Stopped answering after 41 s and 1,900 joins; over after 3.2 s (plugin stuck, AudioBridge plugin).",
         ),
         (
             {"kind": FailureKind.OVERLOAD, "rule": "", "recovered_after_s": 2.0},
-            "Stopped answering after 41 s and 1,900 joins; back 2.0 s after the load went off (overload).",
+            "Stopped answering after 41 s and 1,900 joins; back after 2.0 s (overload).",
         ),
         ({"kind": FailureKind.CRASHED, "rule": ""}, "Crashed after 41 s and 1,900 joins."),
     ],

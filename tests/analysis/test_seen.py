@@ -76,7 +76,7 @@ def test_a_stall_that_was_named_live_and_ended_while_the_load_went_on(tmp_path: 
     ]
     failure = failure_of(tmp_path, rungs=rungs([], between(0, 0)), law=knee(9999), extra=extra)
     assert failure.kind is FailureKind.CORE_STUCK and failure.plugin == "audiobridge"
-    assert failure.detected_after_s == 2.5 and failure.lasted_s == 7.5 and "over after 7.5 s" in failure.rule
+    assert failure.detected_after_s == 2.5 and failure.lasted_s == 7.5
 
 
 def test_a_debugger_of_ours_has_not_frozen_the_process(tmp_path: Path) -> None:

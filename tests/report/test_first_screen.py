@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from janusload.report.first_screen import failure_in_time, first_screen
-from janusload.summary import Failure, FailureKind, Generator, Leaks, OnsetStatus, Server, Verdict
+from janusload.summary import Failure, FailureKind, Generator, Leaks, OnsetStatus, Server, Threshold, Verdict
 from tests.report import sample
 
 
@@ -38,6 +38,21 @@ def test_limits_with_their_values() -> None:
         ("✓", "passed", "0.02 %"),
         ("✓", "passed", "0"),
     ]
+
+
+def test_a_limit_that_nobody_could_judge_is_neither_kept_nor_crossed() -> None:
+    heard = Threshold(name="media loss", limit="< 1 %", value="not measured", passed=False, judged=False)
+    summary = sample.with_limits()
+    screen = first_screen(summary.model_copy(update={"thresholds": [*summary.thresholds[:1], heard]}))
+    assert [(limit.sign, limit.word) for limit in screen.limits] == [("✗", "FAILED"), ("?", "not judged")]
+    alone = first_screen(sample.summary(verdict=Verdict.INCONCLUSIVE, thresholds=[heard]))
+    assert alone.reason == "it cannot be told whether a limit was kept: media loss < 1 % (not measured)"
+
+
+def test_a_soak_that_broke_off_says_why_it_proves_nothing() -> None:
+    run = sample.summary().run.model_copy(update={"end": "interrupted", "climbs": False})
+    screen = first_screen(sample.summary(verdict=Verdict.INCONCLUSIVE, run=run))
+    assert screen.reason == "the run did not come to its end (interrupted)"
 
 
 def test_context_says_whether_to_believe_it() -> None:

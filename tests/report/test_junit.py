@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from janusload.report import junit
-from janusload.summary import OnsetStatus, Summary, Verdict
+from janusload.summary import OnsetStatus, Summary, Threshold, Verdict
 from tests.report import sample
 
 
@@ -49,6 +49,15 @@ def test_inconclusive_is_skipped_with_its_reason(status: OnsetStatus) -> None:
 def test_an_inconclusive_run_passes_no_limit_either() -> None:
     made = suite(sample.summary(verdict=Verdict.INCONCLUSIVE, thresholds=sample.with_limits().thresholds))
     assert (made.get("failures"), made.get("skipped")) == ("0", "4")
+
+
+def test_a_limit_that_nobody_could_judge_is_skipped_in_a_failed_run() -> None:
+    crossed = sample.with_limits()
+    unknown = Threshold(name="mos", limit="> 4", value="not measured", passed=False, judged=False)
+    made = suite(crossed.model_copy(update={"thresholds": [*crossed.thresholds, unknown]}))
+    assert (made.get("tests"), made.get("failures"), made.get("skipped")) == ("5", "1", "1")
+    skipped = made[4].find("skipped")
+    assert skipped is not None and skipped.get("message") == "mos: wanted > 4, was not measured"
 
 
 def test_hostile_texts_parse_and_are_texts() -> None:

@@ -36,7 +36,7 @@ def test_same_words_and_order_as_the_page() -> None:
         "✗ FAILED",
         "create begins timing out between 239 and 299 requests/s",
         "✗ FAILED onset load > 250/s, was 239–299/s",
-        "Overload: timeouts under load",
+        "Overload because: timeouts under load",
         "participants 8 · all heard audio",
         "239 0.074 % 19.5 ms 168 ms 610 ms last good",
         "299 2.4 % 412 ms ≥ 2 s ≥ 2 s onset",

@@ -12,7 +12,7 @@ from janusload import wording
 from janusload.report import tables
 from janusload.report.charts.figure import SERIES, Figure, Panel, drawn, named
 from janusload.report.charts.load_axis import LatencyAxis, LoadAxis, bracket, latency_axis, load_axis
-from janusload.summary import Onset, Quantile, Summary
+from janusload.summary import Onset, Quantile, Step, Summary
 
 _QUANTILES = ("p50", "p95", "p99")
 _WIDTHS = {"p50": 1.5, "p95": 3.0, "p99": 1.5}
@@ -62,13 +62,27 @@ def _finding(summary: Summary) -> str:
     counted = [step for step in summary.steps if step.counted and step.latency_ms.p95 is not None]
     if len(counted) < 2:
         return f"How long does {name} take?"
-    first, last = counted[0], counted[-1]
     unit = summary.onset.unit
-    begin, end = (wording.quantile(step.latency_ms.p95).replace("≥", "at least") for step in (first, last))
-    return (
-        f"p95 of {name} goes from {begin} at {wording.number(first.achieved)} "
-        f"to {end} at {wording.number(last.achieved)} {unit}"
-    )
+    said = [f"{_p95(step)} at {wording.number(step.achieved)}" for step in _telling(summary.onset, counted)]
+    said[1] += f" {unit}"
+    return f"p95 of {name} goes from {said[0]} to {', and to '.join(said[1:])}"
+
+
+def _p95(step: Step) -> str:
+    return wording.quantile(step.latency_ms.p95).replace("≥", "at least")
+
+
+def _telling(onset: Onset, counted: list[Step]) -> list[Step]:
+    """The lowest load, and both ends of the bracket or else the highest load."""
+    ends = [
+        step
+        for end in onset.load_bracket or ()
+        for step in counted
+        if end is not None and math.isclose(step.achieved, end, rel_tol=1e-3)
+    ]
+    if len(ends) != 2:
+        return [counted[0], counted[-1]]
+    return ends if ends[0] is counted[0] else [counted[0], *ends]
 
 
 def _at_onset(onset: Onset) -> tuple[str, ...]:
@@ -77,10 +91,16 @@ def _at_onset(onset: Onset) -> tuple[str, ...]:
         return ()
     said = []
     for name, value in _of(onset.latency_ms):
-        words = f"{name} {wording.quantile(value)}"
+        interval = ""
         if value.ci95 is not None:
-            words += f" (95 % interval {wording.duration(value.ci95[0])} to {wording.duration(value.ci95[1])})"
-        said.append(words)
+            low, high = (wording.duration(end, 2) for end in value.ci95)
+            # where the curve does not come down to the quantile the upper end is T, and the truth may lie above it
+            high = f"at least {high}" if value.at_least and value.ci95[1] >= 1000 * onset.timeout_s else high
+            interval = f"95 % interval {low} to {high}"
+        if value.at_least and interval:
+            said.append(f"{name} not known exactly ({interval})")
+        else:
+            said.append(f"{name} {wording.quantile(value)}" + (f" ({interval})" if interval else ""))
     load = f", near {wording.number(onset.load)} {onset.unit}" if onset.load is not None else ""
     return (f"At the onset{load}: {', '.join(said)}.",) if said else ()
 

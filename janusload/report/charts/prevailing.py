@@ -10,7 +10,7 @@ from janusload import wording
 from janusload.report import tables
 from janusload.report.charts.figure import SERIES, Figure, Panel, drawn, load_domain
 from janusload.report.charts.load_axis import LoadAxis, bracket, rate_y, tolerated
-from janusload.summary import Onset, Summary
+from janusload.summary import Onset, OnsetStatus, Summary
 
 
 def prevailing(summary: Summary) -> Figure | None:
@@ -58,14 +58,18 @@ def _finding(by_load: Onset, onset: Onset, name: str) -> str:
     low, high = onset.load_bracket or (None, None)
     if low is not None and high is not None:
         return f"{name} begins timing out when ping takes {wording.duration(low)} to {wording.duration(high)}"
-    if high is not None:
+    if onset.status is OnsetStatus.FROM_START:
         return f"{name} times out however quick the ping before it was"
+    if high is not None:
+        return f"{name} times out when ping takes {wording.duration(high)}"
     if by_load.load_bracket is not None and by_load.load_bracket[1] is not None:
         return f"{name} timed out, but not after slow pings"
     return f"No slow moments in which {name} timed out"
 
 
 def _agreement(by_load: Onset, onset: Onset, name: str) -> str:
+    if onset.status is OnsetStatus.FROM_START:
+        return f"What made {name} time out did not make ping slow: after the quickest pings it timed out as well."
     found = [each.load_bracket is not None and each.load_bracket[1] is not None for each in (by_load, onset)]
     if all(found):
         return "Along both axes there is an onset: the load made the server slow, and then requests timed out."
