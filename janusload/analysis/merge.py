@@ -49,14 +49,15 @@ def merge(folders: Sequence[RunFolder], out: Path, *, replace: bool = False) -> 
         raise UsageError("name the folders of at least two machines")
     metas = [folder.read_meta() for folder in folders]
     _same_run(folders, metas)
-    moved = [_moved(folder, meta, metas[0]) for folder, meta in zip(folders, metas, strict=True)]
+    known = {str(worker.get("process")) for worker in part(metas[0], "fleet").get("took_part") or []}
+    moved = [_moved(folder, meta, metas[0], known) for folder, meta in zip(folders, metas, strict=True)]
     target = RunFolder.create(out, replace=replace)
     try:
-        known = {str(worker.get("process")) for worker in part(metas[0], "fleet").get("took_part") or []}
+        taken: dict[str, int] = {}
         for number, (folder, move) in enumerate(zip(folders, moved, strict=True)):
             for kind in KINDS:
                 if kind != "marker":
-                    copy_moved(folder, target, kind, number, move.offset_ns, known)
+                    copy_moved(folder, target, kind, number, move.offset_ns, known, taken)
         for name in ("janus.log", "scenario.toml"):
             first = next((folder.path / name for folder in folders if (folder.path / name).is_file()), None)
             if first is not None:
@@ -85,11 +86,14 @@ def _same_run(folders: Sequence[RunFolder], metas: Sequence[dict[str, Any]]) -> 
                 )
 
 
-def _moved(folder: RunFolder, meta: dict[str, Any], first: dict[str, Any]) -> Moved:
+def _moved(folder: RunFolder, meta: dict[str, Any], first: dict[str, Any], known: Collection[str]) -> Moved:
     """What to add to the folder's moments."""
     clock, base = part(meta, "clock"), part(first, "clock")
     if meta is first:
         return Moved(folder.path.name, 0, "the clock of the merged run")
+    processes = {path.stem.partition("-")[2] for path in folder.records.glob("*.arrows")}
+    if processes and processes <= set(known):
+        return Moved(folder.path.name, 0, "its clock was measured by the master during the run")
     if isinstance(clock.get("offset_ns"), int):
         return Moved(folder.path.name, clock["offset_ns"], "as measured during the run")
     boots = [part(each, "host").get("boot_id") for each in (meta, first)]
@@ -118,24 +122,34 @@ def _zero_utc_ns(clock: dict[str, Any]) -> int | None:
 
 
 def copy_moved(
-    folder: RunFolder, target: RunFolder, kind: str, number: int, offset_ns: int, known: Collection[str] = ()
+    folder: RunFolder,
+    target: RunFolder,
+    kind: str,
+    number: int,
+    offset_ns: int,
+    known: Collection[str] = (),
+    taken: dict[str, int] | None = None,
 ) -> None:
     """The records of one kind, moved; numbers of attempts stay unique, for they belong to a process.
 
     Args:
         number: of the folder; becomes part of the names of all but the first one's processes.
         known: processes that keep their name and clock.
+        taken: file of `target` -> length of the file that it was made from; is kept up to date.
     """
+    taken = {} if taken is None else taken
     names = set(arrow_schema(KINDS[kind]).names)
     for path in sorted(folder.records.glob(f"{kind}-*.arrows")):
         process = path.stem.removeprefix(f"{kind}-")
         kept = process in known or number == 0
         to = target.records / (path.name if kept else f"{path.stem}@{number}.arrows")
-        if to.exists() and to.stat().st_size >= path.stat().st_size:
+        size = path.stat().st_size
+        if taken.get(to.name, -1) >= size:
             continue
         batches, _ = read_stream_file(path, names, required=set())
         if not batches:
             continue
+        taken[to.name] = size
         moved = [_shifted(batch, 0 if kept else offset_ns) for batch in batches]
         with pa.OSFile(str(to), "wb") as file:
             # a file may hold what two versions wrote: then there is a stream for each

@@ -15,7 +15,6 @@ import gc
 import logging
 import os
 import random
-import shutil
 import signal
 import socket
 import sys
@@ -43,7 +42,7 @@ from janusload.load.stage import Stage, Target
 from janusload.load.turns import Turns
 from janusload.media.engine import Engine
 from janusload.records import HealthRecord, Record
-from janusload.run_folder import RecordWriter
+from janusload.run_folder import RecordWriter, RunFolder
 from janusload.scenario import parse
 from janusload.scenario.reading import change_value
 
@@ -97,7 +96,7 @@ class WorkerProcess:
         self._player: Player | None = None
         self._health: Health | None = None
         self._shipper: Shipper | None = None
-        self._own_folder: Path | None = None
+        self._own_folder: RunFolder | None = None
         self._told: set[str] = set()
         #: of the attempts that ended since the last report, what the limits that end a run must know
         self._rows: list[Row] = []
@@ -126,7 +125,9 @@ class WorkerProcess:
                 break
         self._take_down()
         if self._end:
-            kept = f"; its records are in {self._own_folder}" if self._own_folder is not None else ""
+            kept = ""
+            if self._own_folder is not None:
+                kept = f"; its records are in {self._own_folder.path}: `janusload merge` puts them to the master's"
             log.error("%s%s", self._end, kept)
             return 1
         return 0
@@ -159,8 +160,8 @@ class WorkerProcess:
         )
         records = Path(task["records"])
         if not self._beside:
-            self._own_folder = Path(tempfile.mkdtemp(prefix="janusload-worker-"))
-            records = self._own_folder
+            self._own_folder = self._make_own_folder(name, task["scenario"])
+            records = self._own_folder.records
             self._shipper = Shipper(records, lambda piece: self._say("janusload.chunk", piece))
         recorder = make_recorder(scenario, RecordWriter(records, name))
 
@@ -201,6 +202,20 @@ class WorkerProcess:
         gc.freeze()
         self._reporter = gevent.spawn(self._report_for_ever)
         self._say("janusload.ready", {"media_pids": engine.pids})
+
+    def _make_own_folder(self, name: str, scenario: str) -> RunFolder:
+        """A run folder of its own for as long as the master has not everything.
+
+        Should the master never get the rest, `janusload merge MASTER_DIR THIS_DIR` puts it there.
+        """
+        folder = RunFolder.create(Path(tempfile.mkdtemp(prefix="janusload-worker-")))
+        folder.write_meta(
+            run={"name": name},
+            scenario={"text": scenario},
+            clock={"monotonic_ns": time.monotonic_ns(), "unix_ns": time.time_ns()},
+            host={"boot_id": boot_id()},
+        )
+        return folder
 
     def _obey(self, msg: Any, **_: Any) -> None:
         assert self._player is not None
@@ -286,8 +301,8 @@ class WorkerProcess:
             self._say("janusload.failed", {"message": str(error)})
         self._report()
         if self._shipper is not None:
-            if self._shipper.hand_over():
-                shutil.rmtree(self._shipper.folder, ignore_errors=True)
+            if self._shipper.hand_over() and self._own_folder is not None:
+                self._own_folder.remove()
                 self._own_folder = None
             elif not self._end:
                 self._end = "the master did not take all records"

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from janusload.analysis import summarize
+from janusload.analysis import merge, summarize
 from janusload.analysis.frames import read_frames
 from janusload.analysis.gaps import missing_of
 from janusload.records import Outcome
@@ -77,7 +77,7 @@ class Started:
         self.folder.write_text("scenario.toml", scenario)
         self.said: list[dict[str, Any]] = []
         target = {"url": url, "allow_public": False, "ca": None, "insecure": False}
-        self.folder.write_meta(target=target, scenario={"changes": []}, fleet=fleet)
+        self.folder.write_meta(target=target, scenario={"text": scenario, "changes": []}, fleet=fleet)
         self.log = (path / "load.log").open("w+")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "janusload.load", str(self.folder.path), "--tell-fd", "1"],
@@ -149,6 +149,34 @@ def test_workers_of_other_machines_make_the_exact_sum_and_hand_everything_over(t
     begins = in_steps.groupby(["step", "writer"], observed=True)["due_ns"].min().groupby("step")
     # the first of each worker's arrivals come one after the other, 20 and 11 ms apart
     assert (begins.max() - begins.min()).max() < 100e6
+
+
+def test_what_a_worker_still_has_of_a_killed_master_is_merged_into_its_run(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    scratch = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = ["unshare", "--time", "--monotonic", str(AHEAD_S), sys.executable, "-m", "janusload", "run"]
+    with FakeJanus() as janus:
+        started = Started(tmp_path, janus.url, SCENARIO.format(shortest="9 s"), workers=1, local=0, bind=address)
+        worker = subprocess.Popen([*command, "--worker", address], cwd=ROOT, env=scratch)
+        until(lambda: sum(request["janus"] == "create" for request in janus.requests) > 150)
+        started.process.kill()
+        started.process.communicate()
+        killed_at = time.monotonic_ns()
+        time.sleep(3)
+        worker.kill()
+        worker.wait()
+    started.log.close()
+    (kept,) = tmp_path.glob("janusload-worker-*")
+    moved = merge([started.folder, RunFolder.open(kept)], tmp_path / "merged")
+    assert "measured by the master" in moved[1].how
+    whole, masters = (
+        read_frames(folder)["request"] for folder in (RunFolder.open(tmp_path / "merged"), started.folder)
+    )
+    after = whole[(whole["due_ns"] > killed_at) & (whole["source"] == "arrivals")]
+    assert len(after) > 50, "the worker went on for a while, and its hour is taken off"
+    assert after["due_ns"].max() < killed_at + 4e9
+    assert len(whole) > len(masters) and not whole.duplicated(["writer", "attempt", "name"]).any()
 
 
 def test_a_lost_worker_and_one_that_is_held_up_are_said_and_the_others_go_on(tmp_path: Path) -> None:
