@@ -5,12 +5,14 @@ point inside it.
 
 In two points the rule is sharper than that section, for figures that docs/statistics.md holds:
 
-* Point 3. A step is bad if its own lower bound (error `own`) and that of it and its successor together (error
-  `family` over all steps) exceed p0. The section's rule, the strict bound for both, finds K within one step in 94 % of
-  runs where the rate grows slowly, and fires in 3 % of runs at a flat rate of p0 itself (12 steps of 600 samples,
-  2,000 runs); this one in 99 % and 0.7 %. `own` is a compromise: where 0.9 % time out in the step below the onset, that
-  step is called bad in 4 % of runs at 0.1, and in 15 % at 0.25. In return a step with 2.3 % is passed over in 11 % of
-  runs at 0.1 (in 4 % at 0.25): no test with so small an error tells it from 1 % by 600 samples; 1,500 do.
+* Point 3. A step is bad if the lower bound of it and its successor together (error `family` over all steps) exceeds
+  p0, and it is itself likelier bad than not: directly above a step that is proven good its own lower bound (error
+  `own`) has to exceed p0, directly above an undecided one its rate. The section's rule, the strict bound for both,
+  finds K within one step in 63 % of runs where the rate grows slowly and crosses p0 late in a step, and fires in 3 % of
+  runs at a flat rate of p0 itself (12 steps of 600 samples); this one in 98 % and 0.7 %. What decides between the two
+  steps that are bad together is which of them the rise began in: of 600 samples of a step with 2.3 % fewer than ten
+  time out in 11 % of runs, and it would be passed over, were its undecided neighbour below it not a sign that the rise
+  has begun. The price: where 0.9 % time out in the step below the onset, that step is called bad in 6 to 13 % of runs.
 * Point 5. The point lies between the two neighbouring steps in (G, K] at which the isotonic fit crosses p0, not
   between G and K: under a background loss of half of p0 the highest step that is proven good may lie far below, and
   the straight line from there was off by half a step and more.
@@ -34,7 +36,7 @@ class Rule(NamedTuple):
         p0: the tolerated timeout rate, 0 < p0 < 1.
         quantile: the latency quantile that is reported first.
         alpha: one-sided error of the upper bound of a step.
-        own: one-sided error of the lower bound of a step, which its successor has to back.
+        own: one-sided error of the lower bound of a step above a good one; its successor has to back it.
         family: nominal error of calling any step bad although none is, over all steps of a run. Wilson's lower bound
             of a rare event is too high that far out (its normal tail lacks the skewness). At a flat rate of p0 0.001
             comes out at 0.3 to 0.9 % (6, 12 and 20 steps of 268, 600 and 1,500 samples); 0.002 at up to 2.3 %.
@@ -52,7 +54,8 @@ class Bracket(NamedTuple):
 
     Attributes:
         good: G, the highest step below `bad` (or of all) that is credibly under p0; None without one.
-        bad: K, the lowest step credibly above p0 whose successor does not take that back; None without one.
+        bad: K, the lowest step that is credibly above p0 together with its successor and likelier so than not by
+            itself; None without one.
         confirmed: whether `bad` has a successor; False without `bad`.
         lower, upper: shape (m,), the Wilson bounds of each step alone.
     """
@@ -110,7 +113,10 @@ def locate_all(attempts: FloatArray, timeouts: FloatArray, rule: Rule) -> Bracke
     with_next, _ = wilson_bounds(
         timeouts + np.hstack((timeouts[:, 1:], nothing)), attempts + np.hstack((attempts[:, 1:], nothing)), z_family
     )
-    is_bad = (lower > rule.p0) & (with_next > rule.p0)
+    # above an undecided step the rise may have begun: there likelier than not is enough of the step itself
+    undecided_below = np.hstack((nothing > 0, upper[:, :-1] >= rule.p0))
+    likelier = timeouts > rule.p0 * attempts
+    is_bad = ((lower > rule.p0) | (undecided_below & likelier)) & (with_next > rule.p0)
     bad = np.where(is_bad.any(axis=1), is_bad.argmax(axis=1), -1)
     below = np.arange(steps) < np.where(bad < 0, steps, bad)[:, np.newaxis]
     is_good = (upper < rule.p0) & below

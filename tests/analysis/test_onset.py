@@ -51,6 +51,14 @@ def test_a_step_needs_its_successor_and_the_successor_needs_it() -> None:
     assert locate([600] * 4, [0, 6, 90, 90], RULE).bad == 2
 
 
+def test_above_an_undecided_step_the_rise_has_begun() -> None:
+    """9 of 600 are no proof by themselves; with 6 of 600 below and 30 of 600 above them they are where it begins."""
+    assert locate([600] * 5, [0, 0, 9, 30, 90], RULE).bad == 3
+    assert locate([600] * 5, [0, 6, 9, 30, 90], RULE).bad == 2
+    assert locate([600] * 5, [0, 6, 6, 30, 90], RULE).bad == 3
+    assert locate([600] * 5, [0, 6, 9, 0, 90], RULE).bad == 4
+
+
 def test_the_last_step_uses_its_own_bound_and_is_unconfirmed() -> None:
     found = locate([600] * 3, [0, 0, 60], RULE)
     assert (found.good, found.bad, found.confirmed) == (1, 2, False)
@@ -83,7 +91,9 @@ def test_k_and_g_are_what_the_definition_says(steps: list[tuple[int, int]]) -> N
     bad = None
     for k in range(len(n)):
         pooled = lcb(x[k] + x[k + 1], n[k] + n[k + 1], z_k) if k + 1 < len(n) else lcb(x[k], n[k], z_k)
-        if lcb(x[k], n[k], z_own) > 0.01 and pooled > 0.01:
+        undecided_below = k > 0 and float(wilson_bounds(x[k - 1], n[k - 1], z_g)[1]) >= 0.01
+        alone = x[k] / n[k] > 0.01 if undecided_below else lcb(x[k], n[k], z_own) > 0.01
+        if alone and pooled > 0.01:
             bad = k
             break
     good = None

@@ -19,26 +19,19 @@ from tests.analysis.simulated import Simulated, knee
 RUNS = 300
 SEED = 3
 
-#: At 600 samples a step of 2.3 % (the one above the first bad one) is told from 1 % in 89 % of runs: see `Rule.own`.
-TOO_SLOW = "slow growth, late in step"
 WITH_ONSET = [name for name, law in LAWS.items() if law.first_bad() is not None]
 
 
 @pytest.mark.parametrize("name", WITH_ONSET)
 def test_the_right_step(name: str) -> None:
     found = score(LAWS[name], RUNS, SEED, intervals=False)
-    assert found.within_one >= (0.85 if name == TOO_SLOW else 0.97) * RUNS
+    assert found.within_one >= 0.97 * RUNS
     assert found.false <= 0.01 * RUNS
     # where the step below the onset is a hair under p0 it is taken for bad now and then, else hardly ever; and bounds
     # that take neighbouring requests for independent promise a little too much where they are not
-    near = "early" in name or "autocorrelated" in name or name == "lognormal, 0.5 % lost"
-    assert found.early <= (0.08 if near else 0.015) * RUNS
+    near = "early" in name or "autocorrelated" in name or "0.5 %" in name
+    assert found.early <= (0.16 if near else 0.015) * RUNS
     assert found.right_status == RUNS
-
-
-def test_more_samples_tell_even_slow_growth() -> None:
-    found = score(LAWS[TOO_SLOW], 200, SEED, intervals=False, samples=1500)
-    assert found.within_one >= 0.97 * 200
 
 
 @pytest.mark.parametrize("name", sorted(LAWS.keys() - WITH_ONSET))
