@@ -27,6 +27,8 @@ _KEPT_S = 30.0
 WORKING = (FailureKind.OVERLOAD,)
 _TRANSIENT_S = 2.0
 _STARVED_S = 5.0
+#: an answer that took no longer is in time: as long as the ladder waits until it calls a question overdue
+_IN_TIME_NS = 750_000_000
 _LOG_LAG_NS = 1_200_000_000
 _SPOKE_NS = 10_000_000_000
 #: answers that were on their way when the process was looked at
@@ -49,6 +51,7 @@ class _RungState:
     overdue: list[int] = field(default_factory=list)
     answered_ns: int | None = None
     asked: bool = False
+    slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ class StallWatch:
 
     def __init__(self) -> None:
         self.stall: Stall | None = None
-        self.loaded = False
+        self._loaded = False
+        self._behind: set[Rung] = set()
         self.believed = True
         self.signal: int | None = None
         self.contradiction = False
@@ -91,6 +95,17 @@ class StallWatch:
         self._excused: list[tuple[int, int]] = []
 
     @property
+    def loaded(self) -> bool:
+        """Whether a stream of requests is on, or what it left behind is still being worked off."""
+        return self._loaded or bool(self._behind)
+
+    @loaded.setter
+    def loaded(self, on: bool) -> None:
+        if self._loaded and not on:
+            self._behind = {rung for rung, state in self._rungs.items() if state.overdue or state.slow}
+        self._loaded = on
+
+    @property
     def suspicious(self) -> bool:
         return any(state.overdue for rung, state in self._rungs.items() if rung is not Rung.MEDIA)
 
@@ -101,6 +116,9 @@ class StallWatch:
             # a question from before that is only refused now by the closing of its connection is no answer
             known.overdue.clear()
             known.answered_ns = at_ns
+            known.slow = at_ns - due_ns > _IN_TIME_NS
+            if not known.slow:
+                self._behind.discard(rung)
             self._last_answer_ns = max(self._last_answer_ns, at_ns)
             known.asked = True
         elif due_ns not in known.overdue and not self._is_excused(due_ns):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from janusload import wording
 from janusload.errors import RunFolderError
 from janusload.evidence import Scene, gather
 from janusload.generator_watch import GeneratorWatch
@@ -235,7 +236,7 @@ class Watcher:
         self._stalls.stall = now
         if before is not None and before.finding.kind not in WORKING and now is None:
             lasted_s = (now_ns - before.since_ns) / 1e9
-            words = before.finding.kind.replace("_", " ")
+            words = wording.failure(before.finding.kind)
             self._writer.write(MarkerRecord(now_ns, MarkerKind.STALL_END, label=words, value=lasted_s))
             self._say(f"Over after {lasted_s:.1f} s: {words}.")
         if now is not None and now.finding.kind not in WORKING:
@@ -281,7 +282,7 @@ class Watcher:
         kind, rule = stall.finding.kind, stall.finding.rule
         after_s = (stall.found_ns - stall.since_ns) / 1e9
         self._writer.write(MarkerRecord(stall.found_ns, MarkerKind.STALL, label=f"{kind}: {rule}", value=after_s))
-        self._say(f"{kind.replace('_', ' ').capitalize()} (named {after_s:.1f} s after the first sign): {rule}.")
+        self._say(f"{wording.capital(wording.failure(kind))} (named {after_s:.1f} s after the first sign): {rule}.")
         if self._bundles >= _MOST_BUNDLES:
             return
         self._bundles += 1

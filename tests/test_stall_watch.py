@@ -31,6 +31,7 @@ class Played:
         cpu: Callable[[float], float | None] = lambda now: 3.0,
         lock: Callable[[float], bool] = lambda now: False,
         loaded: bool = False,
+        load_off_s: float | None = None,
         until_s: float = 40.0,
         phase_s: float = 0.0,
         believed: bool = True,
@@ -39,6 +40,8 @@ class Played:
         watch.loaded = loaded
         watch.believed = believed
         happens: list[tuple[float, int, Callable[[], None]]] = []
+        if load_off_s is not None:
+            happens.append((load_off_s, 0, lambda: setattr(watch, "loaded", False)))
         for second in range(int(until_s)):
             due_s = second + phase_s
             for rung in RUNGS:
@@ -128,6 +131,28 @@ def test_a_slow_server_is_not_stuck_however_slow(wait_s: float) -> None:
     assert not busy.stalls or busy.stalls[0].finding.kind is FailureKind.OVERLOAD
     unseen = Played(lambda rung, due_s: wait_s if rung in CORE and due_s > 5 else 0.01, cpu=lambda now: None)
     assert unseen.stuck == [] or wait_s > 5.0
+
+
+@pytest.mark.parametrize("load_off_s", [None, 10.0])
+def test_a_backlog_is_overload_also_after_the_load_and_not_a_server_without_cpu(load_off_s: float | None) -> None:
+    """What was asked under load is answered one after the other; questions of after it stand in the same queue."""
+
+    def answers(rung: Rung, due_s: float) -> float:
+        return max(0.01, 25.0 - due_s) if rung in CORE and due_s > 5 else 0.01
+
+    played = Played(answers, cpu=lambda now: 97.0, loaded=True, load_off_s=load_off_s)
+    assert [stall.finding.kind for stall in played.stalls] == [FailureKind.OVERLOAD]
+    starved = Played(answers, cpu=lambda now: 97.0)
+    assert starved.stuck == [FailureKind.CPU_STARVED]
+
+
+def test_a_server_that_gets_no_cpu_once_the_backlog_is_gone_is_starved() -> None:
+    def answers(rung: Rung, due_s: float) -> float:
+        slow = 5 < due_s < 15 or due_s > 20
+        return 6.0 if rung in CORE and slow else 0.01
+
+    played = Played(answers, cpu=lambda now: 97.0, loaded=True, load_off_s=10.0)
+    assert played.stuck == [FailureKind.CPU_STARVED]
 
 
 def test_overload_that_becomes_a_deadlock_is_called_stuck() -> None:

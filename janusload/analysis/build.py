@@ -146,7 +146,7 @@ def summarize(folder: RunFolder, request: str | None = None) -> Summary:
         requests=requests_of(frames["request"]),
         media=media_of(frames["media"], flow, frames["heard"], frames["peer_event"]),
         server=server_of(frames["server"], meta),
-        memory=memory_of(frames["server"], frames["storage"], _load_span(frames["marker"])),
+        memory=memory_of(frames["server"], frames["storage"], _load_span(frames["marker"]), climbs=climbs),
         recordings=recordings_of(
             frames["recording"],
             frames["media"],

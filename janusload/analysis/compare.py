@@ -165,7 +165,7 @@ def _failure(base: Sequence[Taken], new: Sequence[Taken]) -> Aspect:
     low, high = severity(one), severity(other)
     if max(low, high) < 2 or low == high:
         change = Change.SAME
-        why = "neither got stuck" if max(low, high) < 2 else "both did"
+        why = "neither got stuck" if max(low, high) < 2 else "both got stuck or worse"
     else:
         change = Change.WORSE if high > low else Change.BETTER
         why = "a server that gets stuck, crashes or does not come back is worse than one that is only overloaded"

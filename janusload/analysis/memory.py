@@ -34,11 +34,14 @@ _NEIGHBOURS_BYTES = 32e6
 _AT_LIMIT = 0.97
 
 
-def memory_of(server: pd.DataFrame, storage: pd.DataFrame, span_ns: tuple[int, int] | None) -> Memory | None:
+def memory_of(
+    server: pd.DataFrame, storage: pd.DataFrame, span_ns: tuple[int, int] | None, *, climbs: bool = False
+) -> Memory | None:
     """Sum up memory over the load; None where nothing was seen of it.
 
     Args:
         span_ns: when the load was on; None: all of the readings.
+        climbs: whether the load was raised all the time: then growth says nothing.
     """
     readings = _without_neighbours(server.sort_values("t_ns", kind="stable").drop_duplicates("t_ns"))
     grouped = bool(readings["cgroup_anon_bytes"].notna().any())
@@ -47,7 +50,9 @@ def memory_of(server: pd.DataFrame, storage: pd.DataFrame, span_ns: tuple[int, i
         return None
     limit = last(readings["cgroup_limit_bytes"])
     waiting = readings["cgroup_dirty_bytes"].fillna(0) + readings["cgroup_writeback_bytes"].fillna(0)
-    growth, per_hour, interval = _growth(readings["t_ns"], firm, span_ns)
+    growth, per_hour, interval = (
+        (MemoryGrowth.LOAD_CHANGED, None, None) if climbs else _growth(readings["t_ns"], firm, span_ns)
+    )
     state = _state(readings, waiting, limit)
     settled = firm if span_ns is None else firm[readings["t_ns"].between(*span_ns)]
     free = last(readings["disk_free_bytes"])

@@ -201,7 +201,7 @@ def _memory(_: Limit, summary: Summary) -> float | None:
 def _memory_growth(_: Limit, summary: Summary) -> float | None:
     """MB/h; nothing where no growth is credible."""
     memory = summary.memory
-    if memory is None or memory.growth is MemoryGrowth.TOO_SHORT:
+    if memory is None or memory.growth in (MemoryGrowth.TOO_SHORT, MemoryGrowth.LOAD_CHANGED):
         return None
     return memory.growth_mb_per_h if memory.growth is MemoryGrowth.GROWS else 0.0
 

@@ -13,13 +13,19 @@ from janusload.analysis.censored import FloatArray
 from janusload.analysis.ladder import ladder_of
 from janusload.analysis.media import Flow
 from janusload.records import MarkerKind
-from janusload.summary import Timeline
-from janusload.wording import number
+from janusload.summary import FailureKind, Timeline
+from janusload.wording import failure, number
 
 MOST_BINS = 600
 _T = TypeVar("_T")
 _WIDTHS_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 _MOST_MARKERS = 200
+_BEGINNINGS = {
+    MarkerKind.STALL.value: "stall: ",
+    MarkerKind.STALL_END.value: "over: ",
+    MarkerKind.FAULT.value: "done on purpose: ",
+    MarkerKind.FAULT_UNDONE.value: "undone: ",
+}
 #: a reading of the server is taken once a second; it stands for the bins until the next, but not past a missing one
 _READING_LASTS_S = 1.9
 
@@ -145,6 +151,14 @@ def _rungs(axis: Axis, probe: pd.DataFrame) -> dict[str, list[bool | None]]:
     return strips
 
 
+def _told(kind: str, label: str) -> str:
+    """A marker for people; `limited` and `stall` begin with the kind of failure as it is written in files."""
+    what, colon, rule = label.partition(": ")
+    if colon and what in set(FailureKind):
+        label = f"{failure(FailureKind(what))}: {rule}"
+    return f"{_BEGINNINGS.get(kind, '')}{label}"
+
+
 def _markers(axis: Axis, marker: pd.DataFrame) -> list[tuple[float, str]]:
     ordered = marker.sort_values("t_ns", kind="stable")
     words: list[tuple[float, str]] = []
@@ -162,5 +176,5 @@ def _markers(axis: Axis, marker: pd.DataFrame) -> list[tuple[float, str]]:
         elif kind == MarkerKind.RECOVERED:
             words.append((at_s, "recovered"))
         elif kind != MarkerKind.STEP_END:
-            words.append((at_s, f"stall: {label}" if kind == MarkerKind.STALL else label))
+            words.append((at_s, _told(kind, label)))
     return words[:_MOST_MARKERS]

@@ -37,6 +37,8 @@ def table(each: Compared, base: str) -> tables.Table:
 
 
 def _change(aspect: Aspect) -> str:
+    if aspect.name == "failure" and aspect.change is Change.SAME and aspect.base != aspect.new:
+        return f"{SIGNS[aspect.change]} {aspect.why}"  # two kinds of failure side by side are not called the same
     words = "the same" if aspect.change is Change.SAME else aspect.change.value.replace("_", " ")
     return f"{SIGNS[aspect.change]} {words}" + ("" if aspect.decides else " (does not decide)")
 

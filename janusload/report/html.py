@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
@@ -20,7 +21,7 @@ from typing import Any
 
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from janusload import wording
 from janusload.errors import RunFolderError
@@ -75,7 +76,7 @@ def page(template: str, drawn: Sequence[Figure], **values: Any) -> str:
 
 
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(_PAGE),
         autoescape=True,
         undefined=StrictUndefined,
@@ -83,6 +84,18 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_finalize,
     )
+    environment.filters["unbroken"] = _unbroken
+    return environment
+
+
+#: a number or a range with its unit, as in `1.1-2 s`, `94 ms`, `1 %`, `600 requests/s`
+_MEASURE = re.compile(r"(?:≥ )?\d[\d,.]*(?:-\d[\d,.]*)? (?:ms|s|%|MB|requests/s)(?![\w/])")
+
+
+def _unbroken(text: str) -> Markup:
+    """A sentence of which no line ends between a number and its unit, nor inside a range."""
+    escaped = str(escape(wording.visible(text)))
+    return Markup(_MEASURE.sub(lambda found: f'<span class="whole">{found[0]}</span>', escaped))
 
 
 def _finalize(value: Any) -> Any:

@@ -79,6 +79,8 @@ def recordings(summary: Summary) -> Table:
 
 
 def _growth(memory: Memory) -> str:
+    if memory.growth is MemoryGrowth.LOAD_CHANGED:
+        return "not told: the load grew, and memory with it"
     if memory.growth is MemoryGrowth.TOO_SHORT or memory.growth_ci95_mb_per_h is None:
         return "not known: the run was too short to tell"
     low, high = memory.growth_ci95_mb_per_h

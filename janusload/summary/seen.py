@@ -84,6 +84,7 @@ class MemoryGrowth(StrEnum):
     BOUNDED = "bounded"  # no growth seen; the interval says how much there may be
     GROWS = "grows"
     TOO_SHORT = "too_short"
+    LOAD_CHANGED = "load_changed"  # nothing was settled: what grew with the load would be taken for a leak
 
 
 class MemoryState(StrEnum):

@@ -63,6 +63,15 @@ def grouped(seconds: int, **columns: object) -> pd.DataFrame:
     return readings(seconds, cgroup_anon_bytes=12.0 * MB, cgroup_limit_bytes=64.0 * MB, limit_hits=0.0, **columns)
 
 
+def test_what_grows_with_the_load_is_no_leak() -> None:
+    frame = readings(180, anon_bytes=12 * MB + np.arange(180) * 0.05 * MB)
+    memory = memory_of(frame, NO_STORAGE, None, climbs=True)
+    assert memory is not None
+    assert (memory.growth, memory.growth_mb_per_h) == (MemoryGrowth.LOAD_CHANGED, None)
+    steady = memory_of(frame, NO_STORAGE, None)
+    assert steady is not None and steady.growth is MemoryGrowth.GROWS
+
+
 def test_page_cache_is_no_growth_and_at_the_limit_it_is_harmless() -> None:
     cache = np.minimum(np.arange(120) * 1.9, 50) * MB
     memory = judged(

@@ -82,10 +82,14 @@ def test_a_timeline_without_a_server_has_none(tmp_path: Path) -> None:
 def test_markers_in_words(tmp_path: Path) -> None:
     extra: list[Record] = [
         MarkerRecord(START_NS + 40 * S, MarkerKind.STALL, label="the request thread"),
+        MarkerRecord(START_NS + 45 * S, MarkerKind.STALL, label="cpu_starved: ping missed its deadline"),
+        MarkerRecord(START_NS + 50 * S, MarkerKind.STALL_END, label="starved of CPU", value=5.0),
         MarkerRecord(START_NS + 62 * S, MarkerKind.RECOVERED, value=2.0),
     ]
     markers = timeline_of(tmp_path, extra=extra).markers
     assert markers[0] == (0.0, "steps") and (40.0, "stall: the request thread") in markers
+    assert (45.0, "stall: starved of CPU: ping missed its deadline") in markers
+    assert (50.0, "over: starved of CPU") in markers
     assert (62.0, "recovered") in markers and markers == sorted(markers, key=lambda marker: marker[0])
 
 

@@ -147,3 +147,11 @@ def test_the_bundle_is_kept_and_a_damaged_one_is_made_again(tmp_path: Path, monk
     assert fresh() == "a\n<\\/script>" and len(made) == 2
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
     assert fresh() == "a\n<\\/script>"
+
+
+def test_no_line_ends_between_a_number_and_its_unit() -> None:
+    page = html.render(sample.summary(headline="at <b> of 1.1-2 s (T = 2 s, 95 % interval, 600 samples)"))
+    assert (
+        '<h1>at &lt;b&gt; of <span class="whole">1.1-2 s</span> (T = <span class="whole">2 s</span>, '
+        '<span class="whole">95 %</span> interval, 600 samples)</h1>'
+    ) in page

@@ -27,6 +27,8 @@ from janusload.summary import Summary
 
 _MOST_REQUESTS = 12
 _MOST_NAMES = 12
+#: share of the chart's width that a name may need to the right of its curve
+_NAME_ROOM = 0.3
 #: of fewer attempts a curve is a few steps that tell nothing
 _FEWEST = 20
 _COLOURS = (SERIES, "var(--late)", "var(--server)", "var(--error)", "var(--people)", MUTED)
@@ -124,6 +126,10 @@ def _spec(
             names.append({"ms": max(ms, 1e-3), "share": 100 * share, "curve": curve.name})
     low = min(row["ms"] for row in rows) / 1.3
     high = max([row["ms"] for row in rows] + [*limits_ms, 1.0]) * 1.3
+    for row in names:
+        # beside the curve, and inside the chart
+        room = 1 - math.log(row["ms"] / low) / math.log(high / low)
+        row["side"] = "left" if room > _NAME_ROOM else "right"
     x = alt.X(
         "ms:Q",
         title="latency (log scale)",
@@ -147,11 +153,12 @@ def _spec(
         base.mark_point(size=90, filled=True, opacity=0).encode(
             tooltip=[alt.Tooltip("curve:N", title="of"), alt.Tooltip("says:N", title="answered")]
         ),
-        *named(
-            alt.Chart(alt.InlineData(values=names)).encode(x=x, y=y, text="curve:N"),
-            **{"align": "left", "baseline": "middle", "dx": 5, "fontSize": 11, "opacity": shown, "limit": 160},
-        ),
     ]
+    for side, dx in (("left", 5), ("right", -5)):
+        beside = [row for row in names if row["side"] == side]
+        if beside:
+            words = alt.Chart(alt.InlineData(values=beside)).encode(x=x, y=y, text="curve:N")
+            layers += named(words, align=side, baseline="middle", dx=dx, fontSize=11, opacity=shown, limit=160)
     for limit in limits_ms:
         line = alt.Chart(alt.InlineData(values=[{"ms": limit}])).encode(x=x)
         layers.append(line.mark_rule(strokeDash=[5, 4], color=INK, strokeWidth=1))

@@ -11,9 +11,15 @@
   // paper is narrower than the screen: draw anew near its width, or the text would shrink with the drawing;
   // the strips of the timeline may shrink a little, so that all of them fit on one page
   const fitPaper = (figure, views) => {
-    const width = figure.classList.contains("timeline") ? 840 : 300;
-    addEventListener("beforeprint", () => views.forEach((view) => view.width(width).run()));
-    addEventListener("afterprint", () => dispatchEvent(new Event("resize")));
+    const strips = figure.classList.contains("timeline");
+    const heights = views.map((view) => view.height());
+    // flat enough for two rows of charts on a page
+    const fit = (view) => (strips ? view.width(840) : view.width(300).height(Math.min(150, view.height()))).run();
+    addEventListener("beforeprint", () => views.forEach(fit));
+    addEventListener("afterprint", () => {
+      if (!strips) views.forEach((view, i) => view.height(heights[i]).run());
+      dispatchEvent(new Event("resize"));
+    });
   };
 
   // all time axes of the page show the same part of the run
