@@ -91,13 +91,17 @@ def _failure(failure: Failure) -> str:
 def _endurance(failure: Failure, borne: Borne) -> str:
     joins = f" and {borne.joins:,} join{'s' * (borne.joins != 1)}" if borne.joins else ""
     span = f"{borne.seconds:.0f} s{joins}"
-    if failure.kind in (FailureKind.NONE, FailureKind.GENERATOR_LIMITED):
+    if failure.kind is FailureKind.NONE:
         return f"No stall in {span}."
+    if failure.kind is FailureKind.GENERATOR_LIMITED:
+        return f"No stall in {span}; then the generator was the limit."
     if failure.kind is FailureKind.CRASHED:
         return f"Crashed after {span}."
     words = wording.failure(failure.kind)
     if failure.plugin is not None:
         where = "lock" if "lock" in failure.rule else "plugin"
         words = f"{words}, {_PLUGINS.get(failure.plugin, failure.plugin)} {where}"
-    after = wording.aftermath(failure) if failure.came_back or failure.lasted_s is not None else "did not come back"
-    return f"Stopped answering after {span}{after and f'; {after}'} ({words})."
+    after = wording.aftermath(failure) if failure.came_back else "did not come back"
+    # an overloaded server goes on to answer, only not in time
+    how = "Too slow to answer in time" if failure.kind is FailureKind.OVERLOAD else "Stopped answering"
+    return f"{how} after {span}{after and f'; {after}'} ({words})."

@@ -149,7 +149,7 @@ def _context(summary: Summary) -> list[str]:
         facts.append(f"participants {media.participants}")
         if media.failed:
             facts.append(f"{media.failed} could not join")
-        if media.silent is not None:
+        if media.silent is not None and media.participants:
             facts.append(f"{media.silent} heard nothing" if media.silent else "all heard audio")
         if media.loss is not None:
             facts.append(f"loss {wording.percent(media.loss)}")

@@ -87,4 +87,5 @@ def _growth(memory: Memory) -> str:
     interval = f"95 % interval {wording.number(low)} to {wording.number(high)} MB/h"
     if memory.growth is MemoryGrowth.GROWS and memory.growth_mb_per_h is not None:
         return f"grows by {wording.number(memory.growth_mb_per_h)} MB/h ({interval})"
-    return f"bounded: no growth seen ({interval})"
+    seen = "no growth seen" if low <= 0 else "hardly any growth"
+    return f"bounded: {seen} ({interval})"

@@ -29,7 +29,11 @@ LOCK = "ws_ping answered but ping went unanswered; 21 threads wait for the lock 
         ),
         (
             {"kind": FailureKind.OVERLOAD, "rule": "", "recovered_after_s": 2.0},
-            "Stopped answering after 41 s and 1,900 joins; back after 2.0 s (overload).",
+            "Too slow to answer in time after 41 s and 1,900 joins; back after 2.0 s (overload).",
+        ),
+        (
+            {"kind": FailureKind.GENERATOR_LIMITED, "rule": ""},
+            "No stall in 41 s and 1,900 joins; then the generator was the limit.",
         ),
         ({"kind": FailureKind.CRASHED, "rule": ""}, "Crashed after 41 s and 1,900 joins."),
     ],

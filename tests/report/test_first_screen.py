@@ -81,6 +81,8 @@ def test_troubles_are_in_the_context() -> None:
             leaks=Leaks(sessions=3),
         )
     )
+    nobody = first_screen(sample.summary(media=media.model_copy(update={"participants": 0, "failed": 9, "silent": 0})))
+    assert nobody.context[:3] == ["participants 0", "9 could not join", "loss 0.021 %"]
     assert {"2 could not join", "1 heard nothing", "MOS 4.3", "server CPU 97 % of a core"} <= set(screen.context)
     assert {"GENERATOR LIMITED: hub lag", "3 sessions left behind"} <= set(screen.context)
 
