@@ -78,6 +78,15 @@ def test_the_same_machine_has_the_same_clock(tmp_path: Path) -> None:
     assert merge(folders, tmp_path / "merged")[1].offset_ns == 0
 
 
+def test_two_containers_of_one_machine_may_have_clocks_of_their_own(tmp_path: Path) -> None:
+    folders = [RunFolder.create(tmp_path / name) for name in "ab"]
+    for folder, ahead_s in zip(folders, (0, 3600), strict=True):
+        clock = {"monotonic_ns": START_NS + ahead_s * S, "unix_ns": 1_795_000_000 * S}
+        folder.write_meta(host={"boot_id": "x"}, clock=clock)
+    moved = merge(folders, tmp_path / "merged")[1]
+    assert moved.offset_ns == -3600 * S and "UTC" in moved.how
+
+
 def test_what_is_not_of_one_run_is_refused(tmp_path: Path) -> None:
     folders = [RunFolder.create(tmp_path / name) for name in "abc"]
     for folder, timeout_s in zip(folders, (2.0, 1.0, 2.0), strict=True):
