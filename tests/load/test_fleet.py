@@ -171,7 +171,7 @@ def test_what_a_worker_still_has_of_a_killed_master_is_merged_into_its_run(tmp_p
     moved = merge([started.folder, RunFolder.open(kept)], tmp_path / "merged")
     assert "measured by the master" in moved[1].how
     whole, masters = (
-        read_frames(folder, everything=True)["request"]
+        read_frames(folder, only={"request"})["request"]
         for folder in (RunFolder.open(tmp_path / "merged"), started.folder)
     )
     after = whole[(whole["due_ns"] > killed_at) & (whole["source"] == "arrivals")]

@@ -24,10 +24,14 @@ class Elements(HTMLParser):
         self.found: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
         self.scripts: list[str] = []
+        self._inside_words = False  # a span that only keeps a number and its unit on one line
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
+        self._inside_words = ("class", "whole") in attrs
+        if not self._inside_words:
+            self.words.append(" ")
         if tag == "script":
             self.scripts.append("")
 
@@ -38,12 +42,15 @@ class Elements(HTMLParser):
             self.words.append(data)
 
     def handle_endtag(self, tag: str) -> None:
+        if not (tag == "span" and self._inside_words):
+            self.words.append(" ")
+        self._inside_words = False
         if tag in {"script", "style"}:
             self.found.append((tag + "-end", {}))
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
+        return " ".join("".join(self.words).split())
 
 
 @pytest.mark.parametrize("status", list(OnsetStatus))
