@@ -1,8 +1,7 @@
 """The C tick (tick.c): what the Python tick does, for a third of its CPU and without the GIL.
 
-It is optional. Where a C compiler is, the source that ships with this package is compiled at first use into the user's
-cache folder, under a name that holds its hash: an installation need not be writable, workers that start together may
-all compile, and no library of an older source is ever loaded. Where none is, the Python tick does the work.
+It is optional. Where a C compiler is, the source that ships with this package is compiled at first use (`compiled`);
+where none is, the Python tick does the work.
 
 libsrtp is pylibsrtp's own, which has made the sessions: its functions and sessions go to C as pointers. Nothing of it
 is needed to compile, and Debian's libsrtp, whose sessions look different, is never touched.
@@ -27,36 +26,20 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import operator
-import os
-import platform
-import shutil
-import stat
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from janusload.media import srtp
+from janusload.media import compiled, srtp
 from janusload.media.clips import Clip
+from janusload.media.compiled import NoNativeTick
 from janusload.media.flow import LATE_NS, PERIOD_NS, Flow, laid_out
 from janusload.media.quality import Lateness, Reception
-
-SOURCE = Path(__file__).with_name("tick.c")
-FLAGS = ("-O2", "-shared", "-fPIC")
-#: a compiler that takes longer than this hangs
-COMPILE_S = 60.0
 
 _LARGEST = 2048
 _EVENTS = 64
 _LATE_STEPS = 1000
 #: packets whose losses and copies C knows ahead of time: some seconds
 _FORESEEN = 256
-
-
-class NoNativeTick(Exception):
-    """The C tick cannot be had here; the text says why."""
 
 
 class _Packet(ctypes.Structure):
@@ -141,84 +124,18 @@ _MIRRORED = (_Packet, _Reception, _Flow, _Event, _Slot, _Tick)
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The C tick, compiled if it is not there yet.
+    """The C tick, with its functions declared.
 
     Raises:
-        NoNativeTick: no compiler, or what it makes cannot be loaded.
+        NoNativeTick: it cannot be had here.
     """
-    try:
-        source = SOURCE.read_bytes()
-    except OSError as exc:
-        raise NoNativeTick(f"its source is not installed: {exc.strerror}") from exc
-    name = hashlib.sha256(b"\0".join((source, *map(str.encode, FLAGS), platform.machine().encode()))).hexdigest()[:16]
-    with tempfile.TemporaryDirectory(prefix="janusload-") as own:
-        try:
-            folder = _cache_folder()
-        except OSError:
-            # nowhere to keep it: compiled anew each time, and gone once it is loaded
-            folder = Path(own)
-        path = folder / f"tick-{name}.so"
-        if not _ours(path):
-            _compile(path)
-        try:
-            loaded = ctypes.CDLL(str(path))
-        except OSError as exc:
-            raise NoNativeTick(f"{path.name} cannot be loaded: {exc}") from exc
+    loaded = compiled.load()
     _declare(loaded)
     sizes = (ctypes.c_uint64 * len(_MIRRORED))()
     loaded.tick_sizes(sizes)
     if list(sizes) != [ctypes.sizeof(each) for each in _MIRRORED]:
         raise NoNativeTick("its structs are not laid out as in Python")
     return loaded
-
-
-def _cache_folder() -> Path:
-    """Where compiled code is kept: a folder that only this user can write.
-
-    Raises:
-        OSError: there is no such place.
-    """
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(root) / "janusload"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not _ours(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{folder} can be written by others, or not by us")
-    return folder
-
-
-def _ours(path: Path) -> bool:
-    """Whether it exists and nobody but us can have written it: it is going to be run."""
-    try:
-        found = path.stat()
-    except OSError:
-        return False
-    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
-def _compile(path: Path) -> None:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise NoNativeTick("there is no C compiler (cc or gcc)")
-    # moved into place when it is whole: others may be compiling, or loading it
-    made = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        subprocess.run(
-            [compiler, *FLAGS, "-o", str(made), str(SOURCE)],
-            check=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=COMPILE_S,
-        )
-        made.chmod(0o700)
-        made.replace(path)
-    except subprocess.CalledProcessError as exc:
-        first = exc.stderr.decode(errors="replace").strip().partition("\n")[0]
-        raise NoNativeTick(f"it does not compile: {first[:200]}") from exc
-    except (OSError, subprocess.TimeoutExpired) as exc:
-        raise NoNativeTick(f"it cannot be compiled: {exc}") from exc
-    finally:
-        made.unlink(missing_ok=True)
 
 
 def _declare(loaded: ctypes.CDLL) -> None:

@@ -30,9 +30,10 @@ from typing import Any
 
 from janusload.errors import MediaError
 from janusload.media import rtcp, srtp
+from janusload.media.compiled import NoNativeTick
 from janusload.media.flow import PERIOD_NS, Flow
 from janusload.media.messages import TickChoice
-from janusload.media.native import NativeFlow, NativeTick, NoNativeTick
+from janusload.media.native import NativeFlow, NativeTick
 from janusload.media.quality import Lateness
 from janusload.media.tick import BUFFER_BYTES, PythonTick, Tick
 

@@ -36,6 +36,7 @@ import psutil
 
 from janusload.lab import Lab, LabOptions
 from janusload.media import clips, native
+from janusload.media.compiled import NoNativeTick
 from janusload.media.ice import local_addresses
 from tests.benchmarks.builds import HERE, ROOT, compile_c, compile_pion
 from tests.benchmarks.setups import open_and_close
@@ -196,7 +197,7 @@ def subjects(folder: Path, lab: Lab, ports: tuple[str, str] | None, with_pion: b
     try:
         native.library()
         ticks.append("c")
-    except native.NoNativeTick as exc:
+    except NoNativeTick as exc:
         print(f"left out: our C tick ({exc})")
     numbers = tuple(each for each in (20, 100, 200) if each <= largest)
     found = [

@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from janusload.errors import MediaError
-from janusload.media import clips, impairment, native, sounds
+from janusload.media import clips, compiled, impairment, native, sounds
+from janusload.media.compiled import NoNativeTick
 from janusload.media.flow import PERIOD_NS, Flow
 from janusload.media.messages import TickChoice
-from janusload.media.native import NativeFlow, NativeTick, NoNativeTick
+from janusload.media.native import NativeFlow, NativeTick
 from janusload.media.pump import Pump
 from janusload.media.quality import Lateness
 from janusload.media.tick import PythonTick, Tick
@@ -349,7 +350,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(anew: Path, monkeypatch:
 
 def test_what_does_not_compile_load_or_fit_is_told(anew: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     source = tmp_path / "tick.c"
-    monkeypatch.setattr(native, "SOURCE", source)
+    monkeypatch.setattr(compiled, "SOURCE", source)
     with pytest.raises(NoNativeTick, match="not installed"):
         native.library.__wrapped__()
     source.write_text("no C")
@@ -360,7 +361,7 @@ def test_what_does_not_compile_load_or_fit_is_told(anew: Path, monkeypatch: pyte
     source.write_text(true.replace("uint32_t is_rtcp, size;", "uint64_t is_rtcp, size;"))
     with pytest.raises(NoNativeTick, match="not laid out"):
         native.library.__wrapped__()
-    monkeypatch.setattr(native, "_compile", lambda path: path.write_text("no library"))
+    monkeypatch.setattr(compiled, "_compile", lambda path: path.write_text("no library"))
     source.write_text("// other")
     with pytest.raises(NoNativeTick, match="cannot be loaded"):
         native.library.__wrapped__()
