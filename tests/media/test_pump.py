@@ -295,7 +295,7 @@ def test_reports_are_sent_and_goodbye_is_said(kind: str, running: Pump, monkeypa
 def test_round_trip_and_loss_come_from_the_far_ends_reports(kind: str, running: Pump) -> None:
     with flow_and_far(kind) as (flow, far):
         running.add(flow)
-        until(lambda: flow.used >= 4)
+        until(lambda: flow.used >= 25)
         before = rtcp.middle(rtcp.ntp(time.time_ns()))
         time.sleep(0.01)
         block = rtcp.ReportBlock(flow.ssrc, 0, flow.used // 2, 0, 0, before, 0)
