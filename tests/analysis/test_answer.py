@@ -205,3 +205,10 @@ def test_insufficient_data(tmp_path: Path) -> None:
     assert summary.onset.status is OnsetStatus.INSUFFICIENT_DATA
     assert summary.verdict is Verdict.INCONCLUSIVE
     assert "more attempts" in summary.onset.explanation
+
+
+def test_a_soak_that_is_asked_about_a_request_answers_about_it(tmp_path: Path) -> None:
+    run = Simulated(loads=(10,), law=knee(9999), rungs=HEALTHY, analysis={"climbs": False})
+    folder = run.write(tmp_path / "run")
+    assert summarize(folder).headline.startswith("No stall in ")
+    assert summarize(folder, "janus.create").headline.startswith("Too few attempts to tell when create begins ")
