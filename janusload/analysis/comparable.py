@@ -13,6 +13,7 @@ from typing import Any
 
 from janusload.analysis.plan import part
 from janusload.summary import RunFacts, Summary
+from janusload.wording import one_line
 
 
 class Despite(StrEnum):
@@ -26,6 +27,8 @@ class Despite(StrEnum):
 #: of the scenario: what it is called, and which Janus it asks for
 _SCENARIO_FREE = {"name", "asks", "seed", "lab.janus", "lab.version", "lab.root"}
 _HOST = ("cores", "memory_gb", "machine", "kernel", "system")
+#: characters of a value that differs
+_LONGEST = 60
 _HOST_TOLERANCE = {"memory_gb": 0.05}
 #: of the lab: its limits; addresses, ports and the executable are another matter
 _LAB = ("cpu_percent", "memory_bytes", "open_files", "session_timeout_s", "api_secret", "config_sha256", "config_hash")
@@ -147,4 +150,4 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _said(value: object) -> str:
-    return "not set" if value is None else str(value)
+    return "not set" if value is None else one_line(str(value), _LONGEST)

@@ -40,6 +40,11 @@ _LEAST_LOSS = 0.01
 _LEAST_MOS = 0.3
 _SAME_LOAD = 0.05
 _FEWEST_FOR_RANKS = 3
+#: of what forbids a comparison, so many are in the sentence
+_MOST_DIFFERENCES = 3
+#: aspects that are true although the generator did not keep up: a stuck server is stuck, and a bracket is cut below it
+_OF_THE_SERVER = {"failure", "onset"}
+_DOUBTED = {"decides": False, "why": "the generator did not keep up, so it may be its doing"}
 
 _HARMLESS = {FailureKind.NONE, FailureKind.GENERATOR_LIMITED}
 
@@ -124,13 +129,18 @@ def _compared(
             _limits(base[0].summary, new[0].summary),
         )
         aspects = [aspect for aspect in found if aspect is not None]
+        if not all(run.summary.generator.valid for run in (*base, *new)):
+            aspects = [each if each.name in _OF_THE_SERVER else each.model_copy(update=_DOUBTED) for each in aspects]
     verdict, sentence = _verdict(base_side, new_side, aspects, differs)
     return Compared(side=new_side, verdict=verdict, sentence=sentence, aspects=aspects, differs=differs, notes=notes)
 
 
 def _verdict(base: Side, new: Side, aspects: Sequence[Aspect], differs: Sequence[str]) -> tuple[Change, str]:
     if differs:
-        return Change.NOT_COMPARABLE, f"{new.label} cannot be compared with {base.label}: {'; '.join(differs)}."
+        words = "; ".join(differs[:_MOST_DIFFERENCES])
+        if len(differs) > _MOST_DIFFERENCES:
+            words += f"; and {len(differs) - _MOST_DIFFERENCES} more differences"
+        return Change.NOT_COMPARABLE, f"{new.label} cannot be compared with {base.label}: {words}."
     told = [each for each in aspects if each.decides and each.change in (Change.BETTER, Change.WORSE)]
     if told:
         first = told[0]

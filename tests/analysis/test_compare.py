@@ -10,7 +10,7 @@ import pytest
 from janusload.analysis import Despite, Taken, compare, counted_steps, summarize
 from janusload.comparison import Change, Comparison
 from janusload.records import Rung
-from janusload.summary import Leaks, Media, Onset, OnsetStatus, Server, Threshold
+from janusload.summary import Generator, Leaks, Media, Onset, OnsetStatus, Server, Threshold
 from tests.analysis.simulated import Law, Simulated, knee
 
 HEALTHY = dict.fromkeys((Rung.TCP, Rung.WS_UPGRADE, Rung.WS_PING, Rung.PING, Rung.CREATE), lambda _t_s: True)
@@ -188,6 +188,33 @@ def test_who_heard_nothing(runs: dict[str, Taken]) -> None:
     assert of_two(heard(0, 0.001, 4.3), heard(1, 0.001, 4.3)).verdict is Change.WORSE
     assert of_two(heard(0, 0.05, 4.3), heard(0, 0.001, 4.3)).verdict is Change.BETTER
     assert of_two(heard(0, 0.0, 4.3), heard(0, 0.0, 3.1)).verdict is Change.WORSE
+
+
+def test_what_a_generator_did_that_was_itself_the_limit_decides_nothing(runs: dict[str, Taken]) -> None:
+    def heard(loss: float, *, valid: bool) -> Taken:
+        base = runs["no knee"]
+        reasons = [] if valid else ["audio packets of media-0 left 100 ms late"]
+        update = {"media": Media(participants=4, loss=loss), "generator": Generator(valid=valid, reasons=reasons)}
+        return replace(base, summary=base.summary.model_copy(update=update))
+
+    assert of_two(heard(0.001, valid=True), heard(0.1, valid=True)).verdict is Change.WORSE
+    doubted = of_two(heard(0.001, valid=True), heard(0.1, valid=False))
+    assert doubted.verdict is Change.SAME
+    (loss,) = [aspect for aspect in doubted.new[0].aspects if aspect.name == "packet loss"]
+    assert loss.change is Change.WORSE and not loss.decides and "did not keep up" in loss.why
+
+
+def test_many_differences_are_counted_and_not_all_in_the_sentence(runs: dict[str, Taken]) -> None:
+    run = runs["knee at 90"]
+    texts = ["a = 1\nb = 1\nc = 1\nd = 1\ne = 1", f"a = 2\nb = 2\nc = 2\nd = 2\ne = {[1] * 99}"]
+    one, other = (
+        replace(run, summary=run.summary.model_copy(update={"run": run.summary.run.model_copy(update={"scenario": t})}))
+        for t in texts
+    )
+    found = of_two(one, other)
+    assert found.verdict is Change.NOT_COMPARABLE
+    assert found.sentence.endswith("scenario: c is 1 and 2; and 2 more differences.")
+    assert len(found.new[0].differs) == 5 and max(map(len, found.new[0].differs)) < 90
 
 
 def onset(load: float, *, above: bool = False) -> Onset:
