@@ -32,7 +32,8 @@ def _merge(options: argparse.Namespace, console: Console) -> int:
 
     moved = analysis.merge(list(map(RunFolder.open, options.folders)), options.out, replace=options.replace)
     for each in moved[1:]:
-        words = f"{each.folder}: moved by {each.offset_ns / 1e6:+,.1f} ms, {each.how}"
+        by = f"moved by {each.offset_ns / 1e6:+,.1f} ms, " if each.offset_ns else ""
+        words = f"{each.folder}: {by}{each.how}"
         console.print(words, markup=False, highlight=False, soft_wrap=True)
     folder = RunFolder.open(options.out)
     return show(run.summarize(folder), folder.path, console)
