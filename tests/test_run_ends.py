@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +84,8 @@ def test_run_time_ends_the_load_in_order(tmp_path: Path) -> None:
         assert not janus.sessions
     found = summary(tmp_path / "run")
     assert found["run"]["end"] == "run time over", done.stdout + done.stderr
+    left = [float(seconds) for seconds in re.findall(r", ([\d.]+) s left", done.stdout)]
+    assert left and max(left) <= 4, done.stdout
     made = found["requests"]["janus.create"]["count"]
     assert made == pytest.approx(4 * 60, rel=0.25), "four seconds of sixty a second"
     assert found["failure"]["kind"] == "none"

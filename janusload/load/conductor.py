@@ -300,9 +300,14 @@ class Conductor:
 
     def _wait_until(self, moment_ns: int, leg: Leg, begin_ns: int) -> None:
         while (left_s := (moment_ns - time.monotonic_ns()) / 1e9) > 0:
-            self.progress.left_s = left_s
+            self.progress.left_s = min(left_s, self._run_time_left_s())
             self.progress.offered = leg.load_at((time.monotonic_ns() - begin_ns) / 1e9)
             self._pause(min(0.25, left_s))
+
+    def _run_time_left_s(self) -> float:
+        if self._run_time_s is None or self._loading_since_ns is None:
+            return float("inf")
+        return max(0.0, self._run_time_s - (time.monotonic_ns() - self._loading_since_ns) / 1e9)
 
     def _phase(self, name: str) -> int:
         self.progress.phase = name
