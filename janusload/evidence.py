@@ -80,6 +80,11 @@ def gather(folder: Path, name: str, stall: Stall, scene: Scene) -> Path:
             if scene.backtraces is not None
             else "No backtraces: the run was told not to take any.\n"
         )
+    elif scene.remote:
+        texts["backtrace.txt"] = (
+            "No backtraces: Janus runs on another machine, where the agent only reads. As long as it is stuck they can"
+            " be taken there:\n  eu-stack -n 24 -p $(pidof janus)\n"
+        )
     texts.update({Path(key).name: text for key, text in scene.remote.items()})
     try:
         texts["transactions.tsv"] = scene.transactions()

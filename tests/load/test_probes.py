@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -251,3 +254,12 @@ def test_a_server_without_the_plugin_is_asked_the_rest() -> None:
             assert "audiobridge_sync" not in kept.ok() + kept.missed()
         with pytest.raises(Exception, match="490"), ladder(janus):
             pass
+
+
+@pytest.mark.lab
+def test_it_costs_a_real_janus_less_than_a_hundredth_of_a_core() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.bench_ladder", "--seconds", "8", "--rounds", "1"]
+    done = subprocess.run([*command, "--janus", "janus"], capture_output=True, text=True, check=True)
+    found = re.search(r"costs (-?[\d.]+) % of a core; (\d+) rungs", done.stdout)
+    assert found is not None, done.stdout
+    assert 0.0 < float(found[1]) < 1.0 and int(found[2]) == len(Rung), done.stdout
