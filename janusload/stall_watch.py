@@ -170,15 +170,21 @@ class StallWatch:
         return Stall(finding, begun_ns, now_ns)
 
     def _contradicted(self, finding: Finding, window: Window) -> bool:
-        """Whether Janus answered after it was seen gone or stopped: then another process was looked at, or a lie."""
+        """Whether Janus answered while it was seen gone or stopped: then another process was looked at, or a lie.
+
+        An answer that came after the last look at it is none: it may have gone on since.
+        """
         reading = window.readings[-1] if window.readings else None
         if reading is None or reading.state not in ("", "T") or finding.kind is FailureKind.UNREACHABLE:
             return False
-        answers = [state.answered_ns for rung, state in self._rungs.items() if rung in API_RUNGS and state.answered_ns]
         # since it has been so without a break: one that was started anew may die again
         since = takewhile(lambda each: each.state == reading.state, reversed(window.readings))
-        first = min(each.t_ns for each in since)
-        self.contradiction = bool(answers) and max(answers) > first + _AFTER_ALL_NS
+        first_ns = min(each.t_ns for each in since) + _AFTER_ALL_NS
+        answers = [state.answered_ns for rung, state in self._rungs.items() if rung in API_RUNGS and state.answered_ns]
+        if any(first_ns < answered_ns < reading.t_ns for answered_ns in answers):
+            self.contradiction = True
+        elif not any(answered_ns > first_ns for answered_ns in answers):
+            self.contradiction = False
         self._doubted = self._doubted or self.contradiction
         return self.contradiction
 

@@ -42,6 +42,8 @@ _UNWRITTEN_SHARE = 0.2
 #: the same, of what may wait in a group of version 2: from here on the kernel slows its writers down to the disk
 _HELD_UP_SHARE = 0.75
 _NEARLY_ALL = 0.75
+#: so many of the last looks must have seen that all was read
+_LOOKS = 4
 
 _PLUGIN_FILES = "libjanus_"
 
@@ -100,9 +102,11 @@ class Window:
 
     @property
     def all_read(self) -> bool:
-        """Whether nothing that came over TCP lay unread in the process's sockets; False where that cannot be seen."""
+        """Whether for some looks nothing that came over TCP lay unread in the process's sockets, which was not stopped
+        meanwhile; False where that cannot be seen."""
         unread = [r.tcp_unread_bytes for r in self.readings if r.tcp_unread_bytes is not None]
-        return len(unread) >= 2 and not any(unread[-2:])
+        stopped = any(r.state == "T" for r in self.readings)
+        return len(unread) >= 2 and not any(unread[-_LOOKS:]) and not stopped
 
     @property
     def waits_for_cpu(self) -> bool:

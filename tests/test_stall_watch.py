@@ -272,3 +272,23 @@ def test_another_process_that_stands_still_and_dies_is_not_the_server() -> None:
             watch.notice(rung, ns(second), ns(second + OVERDUE_S), "overdue")
         watch.stall = watch.judge(ns(second + 0.8))
     assert watch.stall is not None and watch.stall.finding.kind is FailureKind.UNREACHABLE
+
+
+def test_a_process_that_goes_on_after_the_last_look_at_it_is_no_contradiction() -> None:
+    """Stopped for four seconds; a first answer comes before the next look, and those to the other rungs come late."""
+    watch = StallWatch()
+    for rung in RUNGS:
+        watch.notice(rung, ns(0), ns(0.1), "answered")
+    found = []
+    for second in range(1, 7):
+        stopped = second < 5
+        unread = 2000 if stopped else 0
+        reading = ServerRecord(ns(second), 3.0, None, None, None, None, 30, 40, "T" if stopped else "S")
+        watch.look(reading._replace(tcp_unread_bytes=unread), [], [])
+        for rung in API_RUNGS:
+            watch.notice(rung, ns(second), ns(second + OVERDUE_S), "overdue")
+        if second == 4:
+            watch.notice(Rung.WS_PING, ns(1), ns(second + 0.8), "answered")
+        watch.stall = watch.judge(ns(second + 0.85))
+        found += [watch.stall.finding.kind] if watch.stall is not None else []
+    assert {*found} == {FailureKind.PROCESS_FROZEN} and not watch.contradiction
