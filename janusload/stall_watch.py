@@ -137,6 +137,8 @@ class StallWatch:
     def look(self, server: ServerRecord | None, threads: list[ThreadRecord] | None, log: Iterable[LogRecord]) -> None:
         """What was seen of the server."""
         if server is not None:
+            if self._readings and self._readings[-1].state == "" and server.state != "":
+                self._doubted = self.contradiction = False  # it was started anew, and that is who has answered
             self._readings.append(server)
             self._threads.append(threads or [])
         self._log.extend(log)

@@ -254,6 +254,21 @@ def test_a_server_that_dies_again_after_it_was_started_anew_is_named_again() -> 
     assert died == [(5, FailureKind.CRASHED), (12, FailureKind.CRASHED)] and not watch.contradiction
 
 
+def test_one_that_was_started_anew_before_that_was_seen_is_no_lie() -> None:
+    watch = StallWatch()
+    died = []
+    for second in range(1, 30):
+        dead = second in (5, 6, 15, 16, 25, 26)
+        watch.look(ServerRecord(ns(second), 1.0, None, None, None, None, 30, 40, "" if dead else "S"), [], [])
+        before, watch.stall = watch.stall, watch.judge(ns(second + 0.1))
+        if watch.stall is not None and before is None:
+            died.append(second)
+        for rung in RUNGS:  # the new one answers although the old one was looked at
+            watch.notice(rung, ns(second), ns(second + 0.7), "answered")
+        watch.stall = watch.judge(ns(second + 0.8))
+    assert died == [5, 15, 25]
+
+
 def test_another_process_that_stands_still_and_dies_is_not_the_server() -> None:
     watch = StallWatch()
     for second in range(1, 12):
