@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 
 from janusload.records import LogRecord, Rung, ServerRecord, ThreadRecord
 from janusload.summary import FailureKind
@@ -87,6 +86,7 @@ class StallWatch:
         self.signal: int | None = None
         self.contradiction = False
         self._doubted = False
+        self._same_since_ns = 0
         self._rungs: dict[Rung, _RungState] = {}
         self._readings: deque[ServerRecord] = deque(maxlen=64)
         self._threads: deque[list[ThreadRecord]] = deque(maxlen=64)
@@ -119,7 +119,8 @@ class StallWatch:
             known.slow = at_ns - due_ns > _IN_TIME_NS
             if not known.slow:
                 self._behind.discard(rung)
-            self._last_answer_ns = max(self._last_answer_ns, at_ns)
+            if rung is not Rung.TCP:  # the kernel takes connections for whoever stands still
+                self._last_answer_ns = max(self._last_answer_ns, at_ns)
             known.asked = True
         elif due_ns not in known.overdue and not self._is_excused(due_ns):
             known.overdue.append(due_ns)
@@ -137,8 +138,7 @@ class StallWatch:
     def look(self, server: ServerRecord | None, threads: list[ThreadRecord] | None, log: Iterable[LogRecord]) -> None:
         """What was seen of the server."""
         if server is not None:
-            if self._readings and self._readings[-1].state == "" and server.state != "":
-                self._doubted = self.contradiction = False  # it was started anew, and that is who has answered
+            self._believe(server)
             self._readings.append(server)
             self._threads.append(threads or [])
         self._log.extend(log)
@@ -171,24 +171,26 @@ class StallWatch:
             return self.stall
         return Stall(finding, begun_ns, now_ns)
 
-    def _contradicted(self, finding: Finding, window: Window) -> bool:
-        """Whether Janus answered while it was seen gone or stopped: then another process was looked at, or a lie.
+    def _believe(self, server: ServerRecord) -> None:
+        """Has Janus answered between two looks that show it gone or stopped? Then it is another process, or a lie.
 
-        An answer that came after the last look at it is none: it may have gone on since.
+        An answer that came after the last look is none: it may have gone on since, or been started anew.
         """
-        reading = window.readings[-1] if window.readings else None
-        if reading is None or reading.state not in ("", "T") or finding.kind is FailureKind.UNREACHABLE:
-            return False
-        # since it has been so without a break: one that was started anew may die again
-        since = takewhile(lambda each: each.state == reading.state, reversed(window.readings))
-        first_ns = min(each.t_ns for each in since) + _AFTER_ALL_NS
-        answers = [state.answered_ns for rung, state in self._rungs.items() if rung in API_RUNGS and state.answered_ns]
-        if any(first_ns < answered_ns < reading.t_ns for answered_ns in answers):
-            self.contradiction = True
-        elif not any(answered_ns > first_ns for answered_ns in answers):
+        before = self._readings[-1].state if self._readings else None
+        if server.state != before:
             self.contradiction = False
-        self._doubted = self._doubted or self.contradiction
-        return self.contradiction
+            self._doubted = self._doubted and before != ""  # who was started anew has answered
+            self._same_since_ns = server.t_ns
+        if server.state in ("", "T"):
+            first_ns = self._same_since_ns + _AFTER_ALL_NS
+            answers = [state.answered_ns or 0 for rung, state in self._rungs.items() if rung in API_RUNGS]
+            if any(first_ns < answered_ns < server.t_ns for answered_ns in answers):
+                self.contradiction = self._doubted = True
+
+    def _contradicted(self, finding: Finding, window: Window) -> bool:
+        """Whether the finding rests on what the process is said to be, and Janus answers."""
+        state = window.readings[-1].state if window.readings else None
+        return self.contradiction and state in ("", "T") and finding.kind is not FailureKind.UNREACHABLE
 
     def _lesser(self, finding: Finding) -> bool:
         """Whether it is only a part of the stall that lasts: rungs do not all come back at once."""

@@ -166,9 +166,13 @@ def test_overload_that_becomes_a_deadlock_is_called_stuck() -> None:
     assert played.stalls[-1].finding.plugin == "audiobridge"
 
 
-def test_unseen_it_takes_longer_and_is_named_all_the_same() -> None:
-    played = Played(stuck_between(CORE, 10.0, 30.0), cpu=lambda now: None)
-    assert played.stuck == [FailureKind.CORE_STUCK]
+@pytest.mark.parametrize(
+    ("rungs", "kind"),
+    [(CORE, FailureKind.CORE_STUCK), ({Rung.WS_UPGRADE, Rung.WS_PING} | CORE, FailureKind.PROCESS_FROZEN)],
+)
+def test_unseen_it_takes_longer_and_is_named_all_the_same(rungs: set[Rung], kind: FailureKind) -> None:
+    played = Played(stuck_between(rungs, 10.0, 30.0), cpu=lambda now: None)
+    assert played.stuck == [kind]
     assert 4.0 < played.stalls[0].found_ns / 1e9 - 10.0 < 8.0
 
 
