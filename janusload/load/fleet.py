@@ -21,6 +21,7 @@ from typing import Any
 import gevent
 import gevent.event
 
+from janusload import __version__
 from janusload.errors import SurroundingsError
 from janusload.load.clocks import ClockTrack
 from janusload.load.limit_watch import LimitWatch
@@ -233,6 +234,9 @@ class Fleet:
         if msg.node_id not in self._by_node:
             if len(self._by_node) >= self._wanted:
                 self._runner.send_message("janusload.unwanted", {}, client_id=msg.node_id)
+                return
+            if (theirs := msg.data.get("version")) != __version__:
+                self.failure = f"the worker on {msg.data['host']} is janusload {theirs}, the master {__version__}"
                 return
             index = len(self._by_node)
             host, pid, boot = (msg.data[key] for key in ("host", "pid", "boot"))

@@ -29,6 +29,7 @@ import gevent.event
 from locust.env import Environment
 from locust.exception import RPCError
 
+from janusload import __version__
 from janusload.errors import JanusloadError
 from janusload.load.assembly import hear_share, make_arrivals, make_recorder, media_workers, tls_of, wire_log
 from janusload.load.environment import LEAVE_WITHIN_S, end_lives_on_stop, equip, quiet_locust, user_class
@@ -114,7 +115,7 @@ class WorkerProcess:
     def run(self) -> int:
         """Take part until the master says that it is over; returns the exit code."""
         who = {"host": socket.gethostname(), "pid": os.getpid(), "boot": boot_id(), "beside": self._beside}
-        self._say("janusload.hello", who)
+        self._say("janusload.hello", {**who, "version": __version__})
         while not self._finish.wait(0.5):
             if self._beside and os.getppid() != self._parent:
                 self._end = "the master is gone"

@@ -15,11 +15,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gevent.event
 import pytest
 
+from janusload import __version__
 from janusload.analysis import merge, summarize
 from janusload.analysis.frames import read_frames
 from janusload.analysis.gaps import missing_of
+from janusload.errors import SurroundingsError
+from janusload.load.fleet import Fleet
+from janusload.load.limit_watch import LimitWatch
 from janusload.records import Outcome
 from janusload.report.tables import generator
 from janusload.run_folder import RunFolder
@@ -234,3 +239,23 @@ def test_a_limit_that_ends_the_run_is_judged_over_all_processes(tmp_path: Path) 
     assert said["end"].startswith("limit crossed: timeout rate < 50 % over 4 s, abort: "), said
     loaded = [each for each in started.said if each.get("phase") == "steps"]
     assert len(loaded) < 20, "it went on for long after the limit was crossed"
+
+
+class Told:
+    """A runner that only takes listeners, and a message from a worker."""
+
+    def __init__(self, **data: object) -> None:
+        self.listeners: dict[str, Callable[..., None]] = {}
+        self.node_id = "elsewhere"
+        self.data = data
+
+    def register_message(self, kind: str, listener: Callable[..., None]) -> None:
+        self.listeners[kind] = listener
+
+
+def test_a_worker_of_another_version_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    hello = Told(host="blue", pid=1, boot="b", beside=False, version="0.0.9")
+    fleet = Fleet(hello, 1, tmp_path, LimitWatch([], "janus.create", "arrivals"))
+    hello.listeners["janusload.hello"](msg=hello)
+    with pytest.raises(SurroundingsError, match=f"the worker on blue is janusload 0.0.9, the master {__version__}"):
+        fleet.wait_for_workers(gevent.event.Event())
