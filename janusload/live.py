@@ -7,8 +7,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from janusload.durations import span
 from janusload.generator_watch import troubles
-from janusload.wording import span
 
 _PHASES = {
     "setup": "getting ready",

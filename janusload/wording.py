@@ -10,6 +10,7 @@ import math
 import unicodedata
 from typing import NamedTuple
 
+from janusload.durations import span as span
 from janusload.summary import Failure, FailureKind, Onset, OnsetStatus, Quantile, Verdict
 
 UNKNOWN = "–"
@@ -109,16 +110,6 @@ def _scaled(milliseconds: float, digits: int) -> tuple[str, str]:
 def seconds(value: float) -> str:
     """Seconds as a latency or timeout is given: `2 s`, `1.32 s`."""
     return f"{number(value)} s"
-
-
-def span(value_s: float) -> str:
-    """How long something took, for people: `41 s`, `3 min 50 s`, `2 h 5 min`."""
-    whole = round(value_s)
-    if whole < 120:
-        return f"{whole} s"
-    if whole < 7200:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def quantile(value: Quantile | None) -> str:
