@@ -202,7 +202,7 @@ class _Run:
         host, _, port = (self._crew.bind or "127.0.0.1:0").rpartition(":")
         runner = environment.create_master_runner(host, int(port))
         fleet = Fleet(runner, self._crew.workers, self._folder.records, watch_of(self._scenario))
-        fleet.start_local(self._crew.local, runner.server.port, self._stage.target.api_secret)
+        fleet.start_local(self._crew.local, host, self._stage.target.api_secret)
         try:
             fleet.wait_for_workers(self._stop)
         except JanusloadError:

@@ -42,6 +42,8 @@ _CLOCK_SAMPLES = 9
 _CLOCK_EVERY = 120
 _WATCH_EVERY_S = 0.25
 
+_ANYWHERE = ("0.0.0.0", "*", "::", "[::]")
+
 
 @dataclass
 class Worker:
@@ -134,15 +136,20 @@ class Fleet:
 
     # -- coming -----------------------------------------------------------------------------------------------------
 
-    def start_local(self, count: int, port: int, api_secret: str | None) -> None:
-        """Start workers on this machine; the API secret goes through their environment."""
+    def start_local(self, count: int, bind: str, api_secret: str | None) -> None:
+        """Start workers on this machine; the API secret goes through their environment.
+
+        Args:
+            bind: the address at which the master listens: they find it nowhere else.
+        """
+        master = f"{'127.0.0.1' if bind in _ANYWHERE else bind}:{self._runner.server.port}"
         environment = {key: value for key, value in os.environ.items() if key != "JANUS_API_SECRET"}
         if api_secret is not None:
             environment["JANUS_API_SECRET"] = api_secret
         for _ in range(count):
             self._processes.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "janusload.load.worker", f"127.0.0.1:{port}", "--beside-master"],
+                    [sys.executable, "-m", "janusload.load.worker", master, "--beside-master"],
                     stdin=subprocess.DEVNULL,
                     env=environment,
                 )
