@@ -87,6 +87,9 @@ def _see(folder: RunFolder, request: str | None) -> _Seen:
     begin_ns, last_ns = _extent(frames, plan)
     timeout_s = plan.timeout_s or max(load.timeouts_s, default=_DEFAULT_TIMEOUT_S)
     flow = flow_of(frames["media"])
+    if not plan.per_second and flow is not None:
+        # on the axis of participants the rate of a bin's attempts is not its load
+        ramp = [bin_._replace(offered=float(flow.during(bin_.begin_ns, bin_.end_ns))) for bin_ in ramp]
     connects = attempts_of(frames["request"], "ws.connect", Source.ARRIVALS)
     around = Surroundings(frames["health"], frames["server"], connects, flow, missing_of(frames["marker"]))
     windows = ramp or windows_of(frames["marker"], plan.settling_s(timeout_s), load)
