@@ -12,6 +12,7 @@ from janusload.records import Outcome, RequestRecord
 #: a larger file takes too long to look through while the run goes on
 _MOST_BYTES = 256 << 20
 _WINDOW_NS = 20_000_000_000
+_HIT_NS = 5_000_000_000
 _MOST_USERS = 40
 _EACH = 12
 _COLUMNS = ("user", "name", "due_ns", "sent_ns", "answered_ns", "outcome", "code")
@@ -31,7 +32,11 @@ def last_transactions(records: Path, since_ns: int) -> str:
             rows += [row for row in found if row["due_ns"] >= since_ns - _WINDOW_NS]
             if found and found[0]["due_ns"] < since_ns - _WINDOW_NS:
                 break
-    hit = {row["user"] for row in rows if row["outcome"] != Outcome.OK and row["due_ns"] >= since_ns - 5_000_000_000}
+    recent = [row for row in rows if row["due_ns"] >= since_ns - _HIT_NS]
+    hit = {row["user"] for row in recent if row["outcome"] != Outcome.OK}
+    if not hit:
+        # nothing has timed out yet: what they wait for comes after what was answered last
+        hit = {row["user"] for row in recent}
     by_user: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row["due_ns"]):
         if row["user"] in hit:

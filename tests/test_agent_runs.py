@@ -99,7 +99,7 @@ def test_an_agent_that_is_slow_wrong_or_gone_costs_its_eyes_alone(tmp_path: Path
         lab.signal(signal.SIGCONT)
 
     try:
-        run = WatchedRun(tmp_path, happen, 30, seen=seen)
+        run = WatchedRun(tmp_path, happen, 36, seen=seen)
     finally:
         for agent in agents:
             agent.end()

@@ -36,7 +36,6 @@ def test_people_who_come_and_go_stall_it_for_good_and_it_is_named_with_evidence(
     assert readme.startswith("# Janus 1.1.2: ") and "issue 3358" in readme and "libjanus_audiobridge.so" in readme
     # one media loop has the lock and sleeps until another thread lets go of what it holds (Appendix B3)
     assert re.search(r"1 x hloop, state S, sleep", readme), readme
-    assert "overdue" in texts["ladder.tsv"] and texts["transactions.tsv"].count("\n") > 5
-    assert "audiobridge.join" in texts["transactions.tsv"] or "janus.attach" in texts["transactions.tsv"]
+    assert "overdue" in texts["ladder.tsv"] and "audiobridge.join" in texts["transactions.tsv"]
     assert json.loads(texts["facts.json"])["janus"]["version_string"] == "1.1.2"
     assert "Max open files" in texts["limits.txt"] and len(texts["log-tail.txt"].splitlines()) > 10

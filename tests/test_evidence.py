@@ -131,3 +131,15 @@ def test_the_last_transactions_are_those_of_the_users_that_were_hit(tmp_path: Pa
     rows = [line.split("\t") for line in table.splitlines()[1:]]
     assert {row[0] for row in rows} == {"hit"} and len(rows) == 12
     assert [row[5] for row in rows[-2:]] == ["api_timeout"] * 2 and rows[-1][2] == "+4.000"
+
+
+def test_while_nothing_has_timed_out_those_who_were_there_last_are_shown(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    writer = folder.writer("load")
+    for second in range(90, 95):
+        writer.write(request("waiting", second, Outcome.OK))
+    writer.write(request("gone", 80, Outcome.OK))
+    writer.flush()
+    table = last_transactions(folder.records, round(95e9))
+    writer.close()
+    assert {line.split("\t")[0] for line in table.splitlines()[1:]} == {"waiting"} and table.count("\n") == 6
