@@ -150,6 +150,10 @@ def test_whose_voice_is_in_a_file_is_held_against_its_sender() -> None:
         ("b.mjr", "its sender says a tone of 523 Hz, and heard in it is 440 Hz -16 dBov"),
         ("c.mjr", "its sender says a tone of 523 Hz, and heard in it is no tone"),
     ]
+    # a sender that leaves packets out is a little off, and the next tone is somebody else's
+    broken = [sender(7, used=500, sent=500, tone_hz=663.0)]
+    assert judged([right._replace(tones="675 Hz -24 dBov")], broken).states == {"whole": 1}
+    assert judged([right._replace(tones="702 Hz -24 dBov")], broken).states == {"wrong_voice": 1}
     # who talks as people do is known by no tone
     assert judged([mute], [sender(8, used=500, sent=500)]).voices is None
 
