@@ -79,6 +79,9 @@ check-healthy: setup  ## 50 minutes of high load on healthy servers: is any of i
 	@$(JANUSLOAD) lab install --janus 1.4.1
 	@$(PYTHON) -m tests.benchmarks.healthy
 
+check-systemd: setup  ## systemd, journald and control groups of version 2, in an emulated Debian (root; half an hour; reports/out/vm)
+	@tests/vm/run
+
 demo-uncache: setup  ## the same without and with recordings kept out of the page cache, and the two compared (8 minutes)
 	$(RECORD) --out reports/out/demo-record || [ $$? -ge 3 ]
 	$(RECORD) --uncache "2 MB" --out reports/out/demo-uncache || [ $$? -ge 3 ]
