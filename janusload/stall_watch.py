@@ -92,6 +92,7 @@ class StallWatch:
         self._threads: deque[list[ThreadRecord]] = deque(maxlen=64)
         self._log: deque[LogRecord] = deque(maxlen=400)
         self._last_answer_ns = 0
+        self._api_answers_ns: deque[int] = deque(maxlen=64)
         self._excused: list[tuple[int, int]] = []
 
     @property
@@ -119,6 +120,8 @@ class StallWatch:
             known.slow = at_ns - due_ns > _IN_TIME_NS
             if not known.slow:
                 self._behind.discard(rung)
+            if rung in API_RUNGS:
+                self._api_answers_ns.append(at_ns)
             if rung is not Rung.TCP:  # the kernel takes connections for whoever stands still
                 self._last_answer_ns = max(self._last_answer_ns, at_ns)
             known.asked = True
@@ -183,8 +186,8 @@ class StallWatch:
             self._same_since_ns = server.t_ns
         if server.state in ("", "T"):
             first_ns = self._same_since_ns + _AFTER_ALL_NS
-            answers = [state.answered_ns or 0 for rung, state in self._rungs.items() if rung in API_RUNGS]
-            if any(first_ns < answered_ns < server.t_ns for answered_ns in answers):
+            # not the last ones alone: what an agent saw is told up to a second later
+            if any(first_ns < answered_ns < server.t_ns for answered_ns in self._api_answers_ns):
                 self.contradiction = self._doubted = True
 
     def _contradicted(self, finding: Finding, window: Window) -> bool:
@@ -234,6 +237,8 @@ class StallWatch:
             return False
         if self._doubted and not window.silent and finding.kind in (FailureKind.CRASHED, FailureKind.PROCESS_FROZEN):
             return False  # what is looked at was another process before
+        if finding.kind is FailureKind.PROCESS_FROZEN and not self.suspicious:
+            return False  # who stands still leaves a question open; else another process was looked at
         if finding.kind in (FailureKind.CRASHED, FailureKind.FDS, FailureKind.THREADS) or not window.silent:
             return True
         if finding.kind in (FailureKind.OVERLOAD, FailureKind.CPU_STARVED):

@@ -293,6 +293,18 @@ def test_another_process_that_stands_still_and_dies_is_not_the_server() -> None:
     assert watch.stall is not None and watch.stall.finding.kind is FailureKind.UNREACHABLE
 
 
+def test_another_process_that_stands_still_is_seen_through_when_looks_come_late() -> None:
+    """As an agent's do: what it saw is told when the answers of the next second are there already."""
+    watch = StallWatch()
+    for second in range(1, 8):
+        for rung in RUNGS:
+            watch.notice(rung, ns(second), ns(second + 0.1), "answered")
+        watch.look(ServerRecord(ns(second - 0.9), 1.0, None, None, None, None, 30, 40, "T"), [], [])
+        watch.stall = watch.judge(ns(second + 0.2))
+        assert watch.stall is None, watch.stall
+    assert watch.contradiction
+
+
 def test_a_process_that_goes_on_after_the_last_look_at_it_is_no_contradiction() -> None:
     """Stopped for four seconds; a first answer comes before the next look, and those to the other rungs come late."""
     watch = StallWatch()
