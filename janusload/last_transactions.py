@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from janusload.analysis.streams import read_stream_file
-from janusload.records import Outcome, RequestRecord
+from janusload.records import Outcome, RequestRecord, Source
 
 #: a larger file takes too long to look through while the run goes on
 _MOST_BYTES = 256 << 20
@@ -15,7 +15,7 @@ _WINDOW_NS = 20_000_000_000
 _HIT_NS = 5_000_000_000
 _MOST_USERS = 40
 _EACH = 12
-_COLUMNS = ("user", "name", "due_ns", "sent_ns", "answered_ns", "outcome", "code")
+_COLUMNS = ("user", "source", "name", "due_ns", "sent_ns", "answered_ns", "outcome", "code")
 
 
 def last_transactions(records: Path, since_ns: int) -> str:
@@ -33,10 +33,11 @@ def last_transactions(records: Path, since_ns: int) -> str:
             if found and found[0]["due_ns"] < since_ns - _WINDOW_NS:
                 break
     recent = [row for row in rows if row["due_ns"] >= since_ns - _HIT_NS]
-    hit = {row["user"] for row in recent if row["outcome"] != Outcome.OK}
-    if not hit:
-        # nothing has timed out yet: what they wait for comes after what was answered last
-        hit = {row["user"] for row in recent}
+    failed = [row for row in recent if row["outcome"] != Outcome.OK]
+    hit = {row["user"] for row in failed}
+    if not any(row["source"] == Source.USERS for row in failed):
+        # no person's request has timed out yet: what they wait for comes after what was answered last
+        hit |= {row["user"] for row in recent if row["source"] == Source.USERS}
     by_user: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row["due_ns"]):
         if row["user"] in hit:

@@ -139,7 +139,10 @@ def test_while_nothing_has_timed_out_those_who_were_there_last_are_shown(tmp_pat
     for second in range(90, 95):
         writer.write(request("waiting", second, Outcome.OK))
     writer.write(request("gone", 80, Outcome.OK))
+    # the ladder waits less long than people do
+    writer.write(request("ladder", 96, Outcome.API_TIMEOUT)._replace(source=Source.PROBES))
     writer.flush()
     table = last_transactions(folder.records, round(95e9))
     writer.close()
-    assert {line.split("\t")[0] for line in table.splitlines()[1:]} == {"waiting"} and table.count("\n") == 6
+    assert {line.split("\t")[0] for line in table.splitlines()[1:]} == {"waiting", "ladder"}
+    assert table.count("\n") == 7
