@@ -94,6 +94,8 @@ def _endurance(failure: Failure, borne: Borne) -> str:
     if failure.kind is FailureKind.NONE:
         return f"No stall in {span}."
     if failure.kind is FailureKind.GENERATOR_LIMITED:
+        if borne.seconds < 1:
+            return "The generator was the limit from the start: this says nothing of the server."
         return f"No stall in {span}; then the generator was the limit."
     if failure.kind is FailureKind.CRASHED:
         return f"Crashed after {span}."

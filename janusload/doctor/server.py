@@ -162,7 +162,9 @@ def _call(connection: Connection, public: bool) -> Finding:
             record = peer.record
             handle.detach()
     except MediaError as error:
-        return Finding(Level.FAIL, "call", f"{error} (at {error.phase})", "UDP to the server's RTP ports must be open")
+        ours = error.phase == "worker"
+        todo = "this machine is too busy" if ours else "UDP to the server's RTP ports must be open"
+        return Finding(Level.FAIL, "call", f"{error} (at {error.phase})", todo)
     except JanusloadError as error:
         return Finding(Level.FAIL, "call", str(error), "see Janus's log")
     finally:

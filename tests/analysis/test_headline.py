@@ -46,3 +46,8 @@ def test_without_joins_it_speaks_of_time_alone() -> None:
     nothing = Failure(kind=FailureKind.NONE, rule="")
     assert headline(NOTHING, nothing, Borne(41.2, 0)) == "No stall in 41 s."
     assert headline(NOTHING, nothing, Borne(41.2, 1)) == "No stall in 41 s and 1 join."
+
+
+def test_a_generator_that_was_the_limit_from_the_start_tells_of_no_server() -> None:
+    failure = Failure(kind=FailureKind.GENERATOR_LIMITED, rule="")
+    assert headline(NOTHING, failure, Borne(0.2, 0)).startswith("The generator was the limit from the start")
