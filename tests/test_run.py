@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from janusload.exit_codes import INCONCLUSIVE
 from tests.fake_janus import SILENCE, Capacity, FakeJanus
 
 ROOT = Path(__file__).parent.parent
@@ -60,10 +61,20 @@ def summary(folder: Path) -> dict[str, Any]:
     return found
 
 
+def run_that_counts(scenario: Path, janus: FakeJanus, out: Path) -> subprocess.CompletedProcess[str]:
+    """A run, made again (twice at most) where it says itself that the host left the generator too little."""
+    done = janusload("run", scenario, "--host", janus.url, "--out", out)
+    for _ in range(2):
+        if done.returncode != INCONCLUSIVE or summary(out)["generator"]["valid"]:
+            break
+        done = janusload("run", scenario, "--host", janus.url, "--out", out, "--replace")
+    return done
+
+
 def test_a_known_onset_comes_out_in_the_right_step(tmp_path: Path) -> None:
     # 150 creates a second is what it can; the queue behind it passes T = 1 s within the step at 240/s
     with FakeJanus(Capacity(150)) as janus:
-        done = janusload("run", scenario(tmp_path, 60, 100, 240, 300), "--host", janus.url, "--out", tmp_path / "run")
+        done = run_that_counts(scenario(tmp_path, 60, 100, 240, 300), janus, tmp_path / "run")
         assert done.returncode == 0, done.stdout + done.stderr
         assert not janus.sessions, "late sessions were not destroyed"
     found = summary(tmp_path / "run")
@@ -85,7 +96,7 @@ def test_a_known_onset_comes_out_in_the_right_step(tmp_path: Path) -> None:
 
 def test_no_onset_is_said_with_a_bound(tmp_path: Path) -> None:
     with FakeJanus() as janus:
-        done = janusload("run", scenario(tmp_path, 60, 100), "--host", janus.url, "--out", tmp_path / "run")
+        done = run_that_counts(scenario(tmp_path, 60, 100), janus, tmp_path / "run")
     found = summary(tmp_path / "run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert found["onset"]["status"] == "no_onset"
