@@ -28,6 +28,16 @@ def is_private(address: str) -> bool:
     return any(ip in network for network in _PRIVATE)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a name or address, as it stands, is this machine's own; nothing is resolved."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def require_allowed(address: str, *, allow_public: bool) -> None:
     """Check a resolved address before anything is sent to it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
+import gevent.monkey
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -20,6 +21,12 @@ def pytest_configure() -> None:
     """A shell that starts the tests with `&` has them ignore SIGINT, and so would every process that they start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Importing locust patches the standard library of this process: media's tests need it as it is."""
+    if gevent.monkey.is_module_patched("select"):
+        raise pytest.UsageError("a test module imports locust, or something of ours that does: run it in a process")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from janusload.addresses import is_private, require_allowed
+from janusload.addresses import is_loopback, is_private, require_allowed
 from janusload.errors import UsageError
 
 
@@ -49,3 +49,8 @@ def test_what_needs_one(address: str) -> None:
     with pytest.raises(UsageError, match="--allow-public"):
         require_allowed(address, allow_public=False)
     require_allowed(address, allow_public=True)
+
+
+def test_what_is_this_machine_itself() -> None:
+    assert all(is_loopback(host) for host in ("127.0.0.1", "127.8.8.8", "::1", "localhost"))
+    assert not any(is_loopback(host) for host in ("", "0.0.0.0", "10.0.0.1", "localhost.evil.example", "::"))

@@ -7,7 +7,6 @@ loopback it wants a login and TLS.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import sys
 from typing import Any
@@ -17,6 +16,7 @@ from flask import abort, request
 from locust.env import Environment
 
 from janusload import exit_codes
+from janusload.addresses import is_loopback
 
 log = logging.getLogger("locust.janusload")
 
@@ -51,13 +51,3 @@ def guard(environment: Environment, **_: Any) -> None:
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != request.host:
             abort(403, "another page sent this")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or address, as it stands, is this machine's own; nothing is resolved."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
