@@ -56,7 +56,7 @@ def test_ten_users_a_second_are_one_each_tenth_of_a_second() -> None:
 def test_workers_share_one_room_that_the_master_makes(tmp_path: Path) -> None:
     with FakeJanus() as janus:
         options = ("--janus-make-room", "--janus-out", str(tmp_path / "out"), "--processes", "2")
-        done = locust(janus.url, "-u", "2", "-r", "2", "-t", "14s", *options)
+        done = locust(janus.url, "-u", "2", "-r", "2", "-t", "20s", *options)
         asked = [request["body"]["request"] for request in janus.requests if request["janus"] == "message"]
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert asked.count("create") == asked.count("destroy") == 1, asked
