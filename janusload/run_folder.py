@@ -15,7 +15,6 @@ reads the folder; nothing else does.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -129,21 +128,10 @@ class RunFolder:
         `server` (Janus's own `info`), `lab`, `leaks` {sessions, processes}, `limits`.
         """
         path = self.path / "meta.json"
-        with self._alone():
-            meta = self.read_meta() if path.exists() else {"schema": META_SCHEMA}
-            meta.update(facts)
-            self.write_text("meta.json", json.dumps(meta, indent=1, ensure_ascii=False) + "\n")
+        meta = self.read_meta() if path.exists() else {"schema": META_SCHEMA}
+        meta.update(facts)
+        self.write_text("meta.json", json.dumps(meta, indent=1, ensure_ascii=False) + "\n")
         return meta
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep the run's other processes from changing `meta.json` between a reading and a writing of ours."""
-        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a whole file in the folder so that a reader sees the old one or the new one, never half."""

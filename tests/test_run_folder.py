@@ -86,15 +86,6 @@ def test_meta_grows_key_by_key(folder: RunFolder) -> None:
     assert folder.read_meta() == {"schema": 1, "run": {"name": "other"}, "seed": 7}
 
 
-def test_no_fact_is_lost_where_processes_add_theirs_at_once(folder: RunFolder) -> None:
-    adds = "import sys; from pathlib import Path; from janusload.run_folder import RunFolder\n"
-    adds += "folder, name = RunFolder.open(Path(sys.argv[1])), sys.argv[2]\n"
-    adds += "for number in range(100): folder.write_meta(**{f'{name}{number}': number})"
-    adding = [subprocess.Popen([sys.executable, "-c", adds, str(folder.path), name]) for name in "abc"]
-    assert [each.wait() for each in adding] == [0, 0, 0]
-    assert len(folder.read_meta()) == 2 + 300
-
-
 def test_broken_meta_is_one_sentence(folder: RunFolder) -> None:
     (folder.path / "meta.json").write_text('{"schema": 1, "run"')
     with pytest.raises(RunFolderError, match=r"cannot read .*meta\.json"):
