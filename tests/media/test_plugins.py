@@ -83,6 +83,8 @@ def test_a_subscriber_of_the_videoroom_hears_the_publisher(lab: Lab, engine: Eng
         feed = janus.ask(speaking, request="join", room=4303, ptype="publisher")["plugindata"]["data"]["id"]
         answer = janus.ask(speaking, publisher.offer(), request="publish", audio=True, video=False)
         publisher.accept(answer["jsep"])
+        # to Janus it is no feed before its own side of the handshake is done
+        until(lambda: publisher.record and publisher.record.sent > 20)
         wanted = [{"feed": feed}]
         follow(janus, listening, subscriber, request="join", room=4303, ptype="subscriber", streams=wanted)
         until(lambda: hears(subscriber, 150))
