@@ -384,6 +384,10 @@ class LogRecord(NamedTuple):
     lines: int
 
 
+#: an RTP packet that leaves later than this is half a period off
+PACING_LIMIT_MS = 10.0
+
+
 class HealthRecord(NamedTuple):
     """How well one process of the generator kept up since its record before.
 
@@ -393,6 +397,8 @@ class HealthRecord(NamedTuple):
         lag_p99_ms: by how much its event loop (gevent hub or asyncio) woke too late.
         schedule_lag_p99_ms: by how much arrivals left too late; None where it sends none.
         pacing_p99_ms: by how much RTP packets left too late; None where it sends none.
+        pacing_due, pacing_late: RTP packets that were due, and those that left more than `PACING_LIMIT_MS` late or
+            not at all; they add up to the percentile of a longer span, which those of seconds do not.
         dropped: arrivals that no client could take.
         in_flight: everything on the connections of the stream that waits for an answer, destroys included.
         users: users that are running.
@@ -419,6 +425,8 @@ class HealthRecord(NamedTuple):
     steal_percent: float | None = None
     udp_drops: int = 0
     pending: int | None = None
+    pacing_due: int | None = None
+    pacing_late: int | None = None
 
 
 class MarkerKind(StrEnum):

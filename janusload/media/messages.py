@@ -65,7 +65,9 @@ def health_record(said: Message, *, worker: int) -> HealthRecord:
         rss_bytes=said["rss_bytes"],
         fds=said["fds"],
         lag_p99_ms=said["lag_p99_ms"],
-        pacing_p99_ms=said["pacing_p99_ms"],
+        pacing_p99_ms=said["pacing"][0],
+        pacing_due=said["pacing"][1],
+        pacing_late=said["pacing"][2],
         tick=said["tick"],
     )
 

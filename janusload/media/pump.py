@@ -34,7 +34,7 @@ from janusload.media.compiled import NoNativeTick
 from janusload.media.flow import PERIOD_NS, Flow
 from janusload.media.messages import TickChoice
 from janusload.media.native import NativeFlow, NativeTick
-from janusload.media.quality import Lateness
+from janusload.media.quality import Lateness, Taken
 from janusload.media.tick import BUFFER_BYTES, PythonTick, Tick
 
 SLOTS = 4
@@ -132,11 +132,11 @@ class Pump:
         self._commands.append(lambda: self._release(flow, released))
         self._interrupt()
 
-    def take_pacing_p99_ms(self) -> float | None:
-        """How late RTP left since the last call, at the 99th percentile; None if none was due."""
+    def take_pacing(self) -> Taken:
+        """How late RTP left since the last call."""
         for tick in self._ticks.values():
             tick.collect()
-        return self._lateness.take_p99_ms()
+        return self._lateness.take()
 
     def _interrupt(self) -> None:
         """Have the thread look at its commands soon."""

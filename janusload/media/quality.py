@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from janusload.media import rtcp
+from janusload.records import PACING_LIMIT_MS
 
 #: RFC 3550 appendix A.1
 MAX_DROPOUT = 3000
@@ -144,6 +146,20 @@ class Reception:
         )
 
 
+class Taken(NamedTuple):
+    """How late things were over an interval.
+
+    Attributes:
+        p99_ms: the 99th percentile, rounded up to a step; None if there was nothing.
+        due: how many there were.
+        late: how many of them were later than `PACING_LIMIT_MS`.
+    """
+
+    p99_ms: float | None
+    due: int
+    late: int
+
+
 class Lateness:
     """How much too late things happened, over an interval: a histogram in steps of 0.1 ms up to 100 ms."""
 
@@ -172,16 +188,19 @@ class Lateness:
             if count:
                 self._counts[step] += count
 
-    def take_p99_ms(self) -> float | None:
-        """The 99th percentile, rounded up to a step, and begin anew; None if there was nothing."""
+    def take(self) -> Taken:
+        """What there was, and begin anew."""
         counts, self._counts = self._counts, [0] * (self._STEPS + 1)
         total = sum(counts)
         if not total:
-            return None
+            return Taken(None, 0, 0)
         rank = -(-total * 99 // 100)
         seen = 0
         step = 0
         while seen < rank:
             seen += counts[step]
             step += 1
-        return step * self.STEP_NS / 1e6
+        return Taken(step * self.STEP_NS / 1e6, total, sum(counts[_LIMIT_STEP:]))
+
+
+_LIMIT_STEP = int(PACING_LIMIT_MS * 1e6) // Lateness.STEP_NS

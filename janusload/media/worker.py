@@ -330,8 +330,8 @@ class Worker:
                     "cpu_percent": round(100 * (cpu - cpu_ns) / (now - since_ns), 2),
                     "rss_bytes": _rss_bytes(),
                     "fds": len(os.listdir("/proc/self/fd")),
-                    "lag_p99_ms": self._lag.take_p99_ms(),
-                    "pacing_p99_ms": self._pump.take_pacing_p99_ms(),
+                    "lag_p99_ms": self._lag.take().p99_ms,
+                    "pacing": self._pump.take_pacing(),
                     "tick": self._pump.tick,
                 }
             )

@@ -95,9 +95,10 @@ def test_lower_unproven_says_how_many_more(tmp_path: Path) -> None:
 
 
 def lagging(from_s: float, to_s: float) -> list[HealthRecord]:
+    """A reading tells of the second before it."""
     return [
-        HealthRecord(ns(t), "media-0", 97.0, 1, 1, lag_p99_ms=80.0, pacing_p99_ms=30.0)
-        for t in np.arange(from_s, to_s).tolist()
+        HealthRecord(ns(t), "media-0", 97.0, 1, 1, lag_p99_ms=80.0, pacing_due=800, pacing_late=90)
+        for t in np.arange(from_s + 1, to_s + 1).tolist()
     ]
 
 

@@ -47,6 +47,26 @@ def test_what_the_machine_did_not_give(tmp_path: Path, fields: dict[str, object]
     assert advice(step.left_out)
 
 
+@pytest.mark.parametrize(
+    ("worst", "counted"),
+    [
+        ({"pacing_late": 80, "pacing_p99_ms": 14.0}, True),
+        ({"pacing_late": 81, "pacing_p99_ms": 14.0}, False),
+        ({"steal_percent": 90.0}, True),
+        ({"steal_percent": 110.0}, False),
+    ],
+)
+def test_what_adds_up_is_judged_over_the_whole_step(tmp_path: Path, worst: dict[str, float], counted: bool) -> None:
+    """Ten readings of 800 packets: one of them may hold all that a hundredth of the step is, and no more."""
+    readings = [health(t, pacing_due=800, pacing_late=0, steal_percent=0.0) for t in np.arange(26.5, 36.0).tolist()]
+    readings[4] = readings[4]._replace(**worst)  # type: ignore[arg-type]
+    step = run(tmp_path, list(readings)).steps[2]
+    assert step.counted is counted, step.left_out
+    if not counted and "pacing_late" in worst:
+        words = "1.0 % of the audio packets of load-2 left more than 10 ms late (limit 1)"
+        assert step.left_out is not None and words in step.left_out
+
+
 def test_dropped_arrivals_stop_the_analysis(tmp_path: Path) -> None:
     """0.1 % may be dropped, more may not: of 1500 that count in step 2 one, then two."""
     for dropped, counted in ((1, True), (2, False)):

@@ -18,7 +18,6 @@ from gevent.fileobject import FileObject
 
 from janusload.media.engine import Engine
 from janusload.media.participants import Peer
-from janusload.records import HealthRecord, Record
 
 EACH_OTHER = "each-other"
 LOOPBACK = "127.0.0.1"
@@ -61,13 +60,7 @@ def with_each_other(engine: Engine, count: int) -> list[Peer]:
 
 def main() -> None:
     address, count, tick = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    pacing: list[float] = []
-
-    def seen(record: Record) -> None:
-        if isinstance(record, HealthRecord) and record.pacing_p99_ms is not None:
-            pacing.append(record.pacing_p99_ms)
-
-    engine = Engine(workers=2 if address == EACH_OTHER else 1, tick=tick, on_record=seen)
+    engine = Engine(workers=2 if address == EACH_OTHER else 1, tick=tick)
     engine.start()
     write({"up": True})
     lines = FileObject(sys.stdin)
@@ -85,10 +78,8 @@ def main() -> None:
                 "lost": sum(record.lost for record in records),
                 # counters are of their records' moment, not of now
                 "at_s": sum(record.t_ns for record in records) / len(records) / 1e9,
-                "pacing_p99_ms": max(pacing, default=None),
             }
         )
-        pacing.clear()
     engine.stop()
 
 

@@ -227,10 +227,10 @@ def test_a_packet_is_late_when_it_left_more_than_5_ms_after_it_was_due(kind: str
     with flow_and_far(kind) as (flow, _), by_hand(kind, flow) as pumping:
         tick(pumping)
         assert flow.late == 0
-        pumping.take_pacing_p99_ms()
+        pumping.take_pacing()
         tick(pumping, late_ns=LATE_NS + 1_000_000)
         assert flow.late == 1
-        p99 = pumping.take_pacing_p99_ms()
+        p99 = pumping.take_pacing().p99_ms
         assert p99 is not None and p99 >= 6
 
 
@@ -261,7 +261,7 @@ def test_both_ways_through_the_thread(kind: str, running: Pump) -> None:
         assert len(packets) == flow.sent
         # a busy machine makes some late, but not most
         assert flow.late < flow.used / 2
-        p99 = running.take_pacing_p99_ms()
+        p99 = running.take_pacing().p99_ms
         assert p99 is not None
 
 

@@ -120,12 +120,14 @@ def test_the_block_names_the_last_sender_report() -> None:
 
 def test_lateness_is_a_percentile_of_what_was_added_since() -> None:
     lateness = Lateness()
-    assert lateness.take_p99_ms() is None
+    assert lateness.take().p99_ms is None
     for late_ms in range(100):
         lateness.add(late_ms * MS)
-    assert lateness.take_p99_ms() == pytest.approx(98.1)
+    taken = lateness.take()
+    assert taken.p99_ms == pytest.approx(98.1)
+    assert (taken.due, taken.late) == (100, 90)
     lateness.add(-5)
-    assert lateness.take_p99_ms() == pytest.approx(0.1)
+    assert lateness.take().p99_ms == pytest.approx(0.1)
     lateness.add(10**12)
-    assert lateness.take_p99_ms() == pytest.approx(100.1)
-    assert lateness.take_p99_ms() is None
+    assert lateness.take().p99_ms == pytest.approx(100.1)
+    assert lateness.take().p99_ms is None
