@@ -128,7 +128,7 @@ def run(
                 writer.write(record)
             meta = folder.read_meta()
             end = load.end or (f"failed: {failure}" if failure else "failed: the load process ended without a word")
-            folder.write_meta(**facts, run={**meta["run"], "ended_utc": utc_now(), "end": end})
+            folder.complete_meta(**facts, run={**meta["run"], "ended_utc": utc_now(), "end": end})
         summary = summarize(folder)
     if failure is not None:
         raise RunFailed(failure, folder.path)

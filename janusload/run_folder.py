@@ -4,6 +4,7 @@
 
     RUN/
     ├── meta.json              what was run, on what, with which command; written first, completed at the end
+    ├── meta-aside.json        what another process adds meanwhile; part of meta.json at the end
     ├── records/KIND-PROCESS.arrows   append-only Arrow IPC streams, one per kind of record and process
     ├── janus.log              the server's log, where the lab or an agent could read it
     ├── evidence/              what was gathered about a stall
@@ -30,6 +31,8 @@ from janusload.errors import RunFolderError
 from janusload.records import KINDS, Record
 
 META_SCHEMA = 1
+
+_ASIDE = "meta-aside.json"
 
 #: a new IPC stream begins after so many batches (minutes, at one a second)
 BATCHES_PER_STREAM = 60
@@ -114,10 +117,8 @@ class RunFolder:
         return self.path / "janus.log"
 
     def read_meta(self) -> dict[str, Any]:
-        """What `meta.json` says; see `write_meta`."""
-        with _translated(f"cannot read {self.path / 'meta.json'}"):
-            meta: dict[str, Any] = json.loads((self.path / "meta.json").read_text(encoding="utf-8"))
-        return meta
+        """What `meta.json` says, and what was written beside it; see `write_meta`."""
+        return self._facts("meta.json") | self._aside()
 
     def write_meta(self, **facts: Any) -> dict[str, Any]:
         """Add facts to `meta.json`, atomically; facts that are already there are replaced key by key.
@@ -130,8 +131,30 @@ class RunFolder:
         path = self.path / "meta.json"
         meta = self.read_meta() if path.exists() else {"schema": META_SCHEMA}
         meta.update(facts)
-        self.write_text("meta.json", json.dumps(meta, indent=1, ensure_ascii=False) + "\n")
+        self._write_facts("meta.json", meta)
         return meta
+
+    def write_aside(self, **facts: Any) -> None:
+        """As `write_meta`, for a process that is not the one that writes `meta.json` at that time: of two that read
+        and write one file, the second would undo what the first has added."""
+        self._write_facts(_ASIDE, self._aside() | facts)
+
+    def complete_meta(self, **facts: Any) -> None:
+        """As `write_meta`, by the last one: what was written aside becomes part of `meta.json`."""
+        self.write_meta(**facts)
+        with _translated(f"cannot remove {self.path / _ASIDE}"):
+            (self.path / _ASIDE).unlink(missing_ok=True)
+
+    def _aside(self) -> dict[str, Any]:
+        return self._facts(_ASIDE) if (self.path / _ASIDE).exists() else {}
+
+    def _facts(self, name: str) -> dict[str, Any]:
+        with _translated(f"cannot read {self.path / name}"):
+            facts: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+        return facts
+
+    def _write_facts(self, name: str, facts: dict[str, Any]) -> None:
+        self.write_text(name, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a whole file in the folder so that a reader sees the old one or the new one, never half."""

@@ -173,10 +173,10 @@ class Watcher:
         with contextlib.suppress(RunFolderError):
             version = (self._folder.read_meta().get("server") or {}).get("version_string")
             known = [each.sentence for each in advisories.known(str(version))]
-            self._folder.write_meta(advisories=known)
+            self._folder.write_aside(advisories=known)
         if self._watch is not None:
             with contextlib.suppress(RunFolderError):
-                self._folder.write_meta(watched={**self._watch.facts(), "exit_status": self._exit_status})
+                self._folder.write_aside(watched={**self._watch.facts(), "exit_status": self._exit_status})
             self._watch.close()
 
     def remote_recordings(self, since_s: float) -> list[RecordingRecord]:

@@ -86,6 +86,19 @@ def test_meta_grows_key_by_key(folder: RunFolder) -> None:
     assert folder.read_meta() == {"schema": 1, "run": {"name": "other"}, "seed": 7}
 
 
+def test_two_processes_add_to_meta_at_the_same_time(folder: RunFolder) -> None:
+    """The watching process writes between another's reading and writing."""
+    stale = folder.read_meta()
+    folder.write_aside(advisories=[])
+    folder.write_aside(watched={"exit_status": None})
+    folder.write_text("meta.json", json.dumps(stale | {"seed": 7}))
+    known = {"schema": 1, "run": {"name": "test"}, "seed": 7, "advisories": [], "watched": {"exit_status": None}}
+    assert folder.read_meta() == known
+    folder.complete_meta(leaks=0)
+    assert [path.name for path in folder.path.iterdir() if path.is_file()] == ["meta.json"]
+    assert folder.read_meta() == known | {"leaks": 0}
+
+
 def test_broken_meta_is_one_sentence(folder: RunFolder) -> None:
     (folder.path / "meta.json").write_text('{"schema": 1, "run"')
     with pytest.raises(RunFolderError, match=r"cannot read .*meta\.json"):
