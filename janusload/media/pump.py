@@ -47,8 +47,10 @@ FILL = 50
 #: how long the C tick may run by itself: what it hands back waits so long, as do our reports
 ASIDE_NS = 50_000_000
 
-#: mean interval of RTCP reports; RFC 4585 section 3.4 allows it within 5 % of the session's bandwidth
-REPORT_S = 1.0
+#: mean interval of RTCP reports, as browsers have it for audio (RFC 3550 section 6.2: 5 s at least); the first ones are
+#: closer together, each after twice the time of the one before, so that the round trip is soon known
+REPORT_S = 5.0
+FIRST_REPORT_S = 0.5
 
 
 class Pump:
@@ -88,7 +90,7 @@ class Pump:
         #: when each slot is to send next
         self._due = [0] * SLOTS
         self._flows: set[Flow] = set()
-        self._reports: list[tuple[int, int, Flow]] = []
+        self._reports: list[tuple[int, int, Flow, float]] = []
         self._tie = itertools.count()
         self._commands: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
@@ -207,8 +209,7 @@ class Pump:
         for datagram, arrived_ns in early:
             tick.take(flow, datagram, arrived_ns or time.time_ns())
         if flow.tx is not None:
-            # RFC 3550 section 6.2: half the interval before the first
-            self._schedule_report(flow, REPORT_S / 2)
+            self._schedule_report(flow, FIRST_REPORT_S)
 
     def _release(self, flow: Flow, released: Callable[[], None]) -> None:
         if flow in self._flows:
@@ -234,16 +235,16 @@ class Pump:
     def _schedule_report(self, flow: Flow, mean_s: float) -> None:
         # RFC 3550 section 6.2: between half and one and a half of the mean, so that reports do not come in step
         at = time.monotonic_ns() + int(mean_s * 1e9 * (0.5 + random.random()))
-        heapq.heappush(self._reports, (at, next(self._tie), flow))
+        heapq.heappush(self._reports, (at, next(self._tie), flow, mean_s))
 
     def _report(self) -> None:
         """Send the RTCP reports that are due."""
         now = time.monotonic_ns()
         while self._reports and self._reports[0][0] <= now:
-            flow = heapq.heappop(self._reports)[2]
+            *_, flow, mean_s = heapq.heappop(self._reports)
             if flow in self._flows:
                 self._send_rtcp(flow)
-                self._schedule_report(flow, REPORT_S)
+                self._schedule_report(flow, min(2 * mean_s, REPORT_S))
 
     def _send_rtcp(self, flow: Flow, ending: bytes = b"") -> None:
         now = time.time_ns()

@@ -275,6 +275,7 @@ def test_datagrams_from_before_are_taken_with_their_stamps(kind: str, running: P
 
 def test_reports_are_sent_and_goodbye_is_said(kind: str, running: Pump, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pump, "REPORT_S", 0.05)
+    monkeypatch.setattr(pump, "FIRST_REPORT_S", 0.05)
     with flow_and_far(kind) as (flow, far):
         running.add(flow)
         far.sock.send(rtp(far, 1))
