@@ -264,7 +264,7 @@ def onset_finding(onset: Onset, details: Details = _TITLE) -> str:
             return f"Connections failed before {name} began timing out{condition}"
         case OnsetStatus.ABORTED:
             if up_to:
-                return f"{up_to}{condition}; then the run ended early"
+                return f"{up_to}{condition}; no higher load was reached before the run ended"
             return f"The run ended before it was known when {name} begins timing out{condition}"
         case OnsetStatus.INSUFFICIENT_DATA:
             return f"Too few attempts to tell when {name} begins timing out{condition}"
