@@ -101,7 +101,7 @@ class _Slot(ctypes.Structure):
     _fields_ = (
         ("flows", ctypes.c_void_p),
         *((name, ctypes.c_int64) for name in ("count", "due_ns", "read")),
-        *((name, ctypes.c_uint32) for name in ("more", "interrupted")),
+        *((name, ctypes.c_uint32) for name in ("more", "unread")),
     )
 
 
@@ -146,7 +146,7 @@ def _declare(loaded: ctypes.CDLL) -> None:
         ("tick_send", (pointer, pointer, number), None),
         ("tick_take", (pointer, pointer, ctypes.c_char_p, number, number), None),
         ("tick_drain", (pointer, pointer, number), ctypes.c_int32),
-        ("tick_run", (pointer, pointer, number, number, number, number), None),
+        ("tick_run", (pointer, pointer, number, number, number), None),
     ):
         function = getattr(loaded, name)
         function.argtypes, function.restype = arguments, result
@@ -307,7 +307,7 @@ class NativeTick:
         self._pointers[index] = (ctypes.c_void_p * max(1, len(flows)))(*(flow.address for flow in flows))
         slot.flows, slot.count = ctypes.addressof(self._pointers[index]), len(flows)
         # who was next to be read may have moved
-        slot.read = slot.interrupted = 0
+        slot.read = 0
 
     def collect(self) -> None:
         # from now on C counts into the other one
@@ -337,18 +337,17 @@ class NativeTick:
             done = bool(self._library.tick_drain(self._at, self._slots_at[slot], until_ns))
             self._heed()
 
-    def run(self, due: list[int], slot_ns: int, until_ns: int) -> None:
+    def run(self, due: list[int], until_ns: int) -> None:
         """Sleep, send and read, slot after slot, without coming back to Python for each.
 
         Args:
             due: when each slot is to send next; moved on.
-            slot_ns: how long a slot is.
             until_ns: when to come back, monotonic; sooner after `interrupt`, or when there is much for Python to do.
         """
         self._foresee()
         for slot, due_ns in zip(self._slots, due, strict=True):
             slot.due_ns = due_ns
-        self._library.tick_run(self._at, self._slots_at[0], len(due), PERIOD_NS, slot_ns, until_ns)
+        self._library.tick_run(self._at, self._slots_at[0], len(due), PERIOD_NS, until_ns)
         self._state.wanted = 0
         due[:] = [slot.due_ns for slot in self._slots]
         self._heed()

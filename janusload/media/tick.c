@@ -63,11 +63,11 @@ struct event {
 };
 
 /* flows that send and are read together; the last three are of a reading: how far it is, whether there may be more for
- * another, and whether it was interrupted */
+ * another, and whether one is wanted since they last sent */
 struct slot {
     struct flow **flows;
     int64_t count, due_ns, read;
-    uint32_t more, interrupted;
+    uint32_t more, unread;
 };
 
 struct tick {
@@ -79,6 +79,8 @@ struct tick {
     uint32_t event_count;
     struct event events[EVENTS];
 };
+
+static const int64_t FOR_EVER = INT64_MAX;
 
 static int64_t now_ns(clockid_t clock)
 {
@@ -346,9 +348,14 @@ static int64_t stamp_ns(struct msghdr *message)
     return now_ns(CLOCK_REALTIME);
 }
 
-/* Read the flows of a slot once, each until it has nothing more, from where it was interrupted. Returns false when the
- * events are to be looked at first: call again then. Sets `more` when a flow may have something left. */
-static int read_once(struct tick *tick, struct slot *slot)
+static int is_full(const struct tick *tick)
+{
+    return tick->event_count > EVENTS - BATCH;
+}
+
+/* Read the flows of a slot once, each until it has nothing more, from where it was interrupted. Returns false when it was
+ * again: the events are to be looked at first, or the time is over. Sets `more` when a flow may have something left. */
+static int read_once(struct tick *tick, struct slot *slot, int64_t until_ns)
 {
     _Alignas(16) uint8_t buffers[BATCH][LARGEST];
     union {
@@ -362,10 +369,14 @@ static int read_once(struct tick *tick, struct slot *slot)
         parts[i] = (struct iovec){buffers[i], LARGEST};
         messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1, .msg_control = &stamps[i]};
     }
+    if (!slot->read)
+        slot->more = 0;
     for (; slot->read < slot->count; slot->read++) {
         struct flow *flow = slot->flows[slot->read];
+        if (until_ns < FOR_EVER && now_ns(CLOCK_MONOTONIC) >= until_ns)
+            return 0;
         for (int read = 0;;) {
-            if (tick->event_count > EVENTS - BATCH)
+            if (is_full(tick))
                 return 0;
             for (int j = 0; j < BATCH; j++) {
                 messages[j].msg_hdr.msg_controllen = sizeof stamps[j];
@@ -396,24 +407,32 @@ static int read_once(struct tick *tick, struct slot *slot)
     return 1;
 }
 
-static int drain(struct tick *tick, struct slot *slot, int64_t until_ns)
-{
-    do {
-        if (!slot->interrupted)
-            slot->more = 0;
-        slot->interrupted = !read_once(tick, slot);
-        if (slot->interrupted)
-            return 0;
-    } while (slot->more && now_ns(CLOCK_MONOTONIC) < until_ns);
-    return 1;
-}
-
 /* Read the flows of a slot until they have nothing more, or the time is over: what is left then stays in the kernel.
  * Returns false when the events are to be looked at first: call again then. */
 int32_t tick_drain(struct tick *tick, struct slot *slot, int64_t until_ns)
 {
     tick->event_count = 0;
-    return drain(tick, slot, until_ns);
+    do {
+        if (!read_once(tick, slot, FOR_EVER))
+            return 0;
+    } while (slot->more && now_ns(CLOCK_MONOTONIC) < until_ns);
+    slot->unread = 0;
+    return 1;
+}
+
+/* Read the slots that are not read yet while there is time. Returns false when the events are to be looked at first. */
+static int read_while_there_is_time(struct tick *tick, struct slot *slots, int64_t count, int64_t until_ns)
+{
+    for (int64_t i = 0; i < count; i++)
+        while (slots[i].unread) {
+            if (now_ns(CLOCK_MONOTONIC) >= until_ns)
+                return 1;
+            if (read_once(tick, &slots[i], until_ns))
+                slots[i].unread = slots[i].more;
+            else if (is_full(tick))
+                return 0;
+        }
+    return 1;
 }
 
 static void sleep_until(int64_t moment_ns)
@@ -423,21 +442,25 @@ static void sleep_until(int64_t moment_ns)
 }
 
 /* What Pump._run does for one slot after the other, until `until_ns`, until it is wanted, or until there are so many
- * events that they are to be looked at. */
-void tick_run(struct tick *tick, struct slot *slots, int64_t count, int64_t period_ns, int64_t slot_ns, int64_t until_ns)
+ * events that they are to be looked at. What is due leaves first; what came bears its stamp and can wait. */
+void tick_run(struct tick *tick, struct slot *slots, int64_t count, int64_t period_ns, int64_t until_ns)
 {
     tick->event_count = 0;
-    for (int64_t i = 0; i < count; i++)
-        if (slots[i].interrupted && !drain(tick, &slots[i], until_ns))
-            return;
     while (!__atomic_load_n(&tick->wanted, __ATOMIC_RELAXED)) {
         struct slot *next = NULL;
         for (int64_t i = 0; i < count; i++)
             if (slots[i].count && (!next || slots[i].due_ns < next->due_ns))
                 next = &slots[i];
-        if (!next || next->due_ns > until_ns)
+        if (!next)
+            return;
+        if (!read_while_there_is_time(tick, slots, count, next->due_ns < until_ns ? next->due_ns : until_ns))
+            return;
+        if (next->due_ns > until_ns)
             return;
         sleep_until(next->due_ns);
+        /* not read for a whole period: else it would never be */
+        if (next->unread && !read_once(tick, next, FOR_EVER))
+            return;
         int64_t missed = (now_ns(CLOCK_MONOTONIC) - next->due_ns) / period_ns;
         if (missed > 0) {
             next->due_ns += missed * period_ns;
@@ -445,7 +468,6 @@ void tick_run(struct tick *tick, struct slot *slots, int64_t count, int64_t peri
         }
         tick_send(tick, next, next->due_ns);
         next->due_ns += period_ns;
-        if (!drain(tick, next, next->due_ns - period_ns + slot_ns))
-            return;
+        next->unread = 1;
     }
 }

@@ -208,7 +208,7 @@ def test_it_runs_by_itself_until_it_is_time() -> None:
         now = time.monotonic_ns()
         due = [now + index * PERIOD_NS // 4 for index in range(4)]
         far.sock.send(b"\0stun")
-        tick.run(due, PERIOD_NS // 4, now + 3 * PERIOD_NS - 1)
+        tick.run(due, now + 3 * PERIOD_NS - 1)
         assert time.monotonic_ns() >= now + 2 * PERIOD_NS
         assert flow.used == other.used == len(far.received()) == len(other_far.received())
         assert 1 <= flow.used <= 3
@@ -217,7 +217,7 @@ def test_it_runs_by_itself_until_it_is_time() -> None:
         assert flow.handed_back == 1
         # nothing is due before then: it does not wait for it
         before = time.monotonic_ns()
-        tick.run(due, PERIOD_NS // 4, before)
+        tick.run(due, before)
         assert time.monotonic_ns() < before + PERIOD_NS * 10 and flow.handed_back == 1
 
 
@@ -228,12 +228,12 @@ def test_it_comes_back_when_it_is_wanted() -> None:
         began = time.monotonic_ns()
         waker = threading.Timer(0.1, tick.interrupt)
         waker.start()
-        tick.run([began], PERIOD_NS, began + 10**10)
+        tick.run([began], began + 10**10)
         assert 0.1e9 <= time.monotonic_ns() - began < 5e9
         waker.join()
         # once: the next time it runs again
         used = flow.used
-        tick.run([time.monotonic_ns()], PERIOD_NS, time.monotonic_ns() + PERIOD_NS)
+        tick.run([time.monotonic_ns()], time.monotonic_ns() + PERIOD_NS)
         assert flow.used > used
 
 
@@ -242,7 +242,7 @@ def test_time_that_was_missed_while_it_ran_by_itself_is_not_sent_in_a_burst() ->
         tick = NativeTick(1, Lateness())
         tick.add(flow)
         before, timestamp = time.monotonic_ns(), flow.timestamp
-        tick.run([before - 10 * PERIOD_NS], PERIOD_NS, before)
+        tick.run([before - 10 * PERIOD_NS], before)
         passed = 11 + (time.monotonic_ns() - before) // PERIOD_NS
         assert len(far.received()) == flow.sent == flow.used == 1
         # the ten that were missed, and the one that left, if it was late
@@ -261,7 +261,7 @@ def test_a_flood_at_one_does_not_keep_it_from_the_others() -> None:
                 far.sock.send(b"\0flood")
             other_far.sock.send(b"\0one")
             for _ in range(4):
-                tick.run(due, PERIOD_NS, time.monotonic_ns() + PERIOD_NS)
+                tick.run(due, time.monotonic_ns() + PERIOD_NS)
         assert flow.handed_back + flow.overflowed == 300
         assert other.handed_back == 3
 
