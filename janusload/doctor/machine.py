@@ -7,6 +7,7 @@ import platform
 import resource
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from janusload.errors import LabError
 from janusload.lab import limits, privilege
 from janusload.lab.commands import which
 from janusload.lab.installation import find_janus, own_version
+from janusload.media.process import take_real_time
 
 #: clocks that are read without asking the hypervisor
 _QUICK_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page")
@@ -39,6 +41,7 @@ def examine(plans: Plans) -> Iterator[Finding]:
     yield _memory(plans)
     yield _clock()
     yield _wakes()
+    yield _real_time()
     yield _debugger()
     yield from _lab()
 
@@ -126,6 +129,17 @@ def _wakes() -> Finding:
     if p99 > _LATEST_WAKE_MS:
         return Finding(Level.WARN, "wakes", words, "the machine is too busy to send on time: see `busy`")
     return Finding(Level.OK, "wakes", words)
+
+
+def _real_time() -> Finding:
+    # of a thread that ends with it
+    with ThreadPoolExecutor(1) as thread:
+        allowed = thread.submit(take_real_time).result()
+    if not allowed:
+        words = "media workers may not have real-time priority: beside a Janus on this machine audio leaves late"
+        helps = "raise RLIMIT_RTPRIO (rtprio in /etc/security/limits.conf), grant CAP_SYS_NICE, or use two machines"
+        return Finding(Level.WARN, "priority", words, helps)
+    return Finding(Level.OK, "priority", "media workers get real-time priority: no Janus beside them holds them up")
 
 
 def _debugger() -> Finding:

@@ -177,7 +177,8 @@ class _Run:
         stage.recorder.start()
         if any(group.has_audio for group in scenario.users):
             stage.engine.start()
-            self._folder.write_meta(media_pids=stage.engine.pids, media_ticks=stage.engine.ticks)
+            engine = stage.engine
+            self._folder.write_meta(media_pids=engine.pids, media_ticks=engine.ticks, media_real_time=engine.real_time)
         random.seed(scenario.seed)
         with ExitStack() as stack:
             stack.callback(self._health.stop)

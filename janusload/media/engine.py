@@ -47,6 +47,7 @@ class Engine:
     Attributes:
         pids: processes of the workers that run.
         ticks: what runs the RTP of each of them, `python` or `c`.
+        real_time: whether each of them goes first on this machine (see `process.take_real_time`).
 
     Raises:
         MediaError: phase `worker`; there is no such tick.
@@ -80,6 +81,10 @@ class Engine:
     @property
     def ticks(self) -> list[str]:
         return [carrier.link.hello["tick"] for carrier in self._carriers if carrier.link.alive]
+
+    @property
+    def real_time(self) -> list[bool]:
+        return [carrier.link.hello["real_time"] for carrier in self._carriers if carrier.link.alive]
 
     def start(self, timeout_s: float = 30) -> None:
         """Start the workers; returns when each has said hello.

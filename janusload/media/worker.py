@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -33,6 +31,7 @@ from janusload.media.listening import Listening, row
 from janusload.media.messages import Message, TickChoice
 from janusload.media.peer import Peer, SharedCertificate
 from janusload.media.plain import PlainPeer
+from janusload.media.process import die_with_parent, raise_open_files_limit, rss_bytes, take_real_time
 from janusload.media.pump import Pump
 from janusload.media.quality import Lateness
 from janusload.media.telling import Telling
@@ -53,14 +52,13 @@ GOODBYE_S = 2.0
 #: how long the interpreter lets one thread run on; the default of 5 ms is a quarter of the pump's period
 SWITCH_INTERVAL_S = 0.0005
 
-_PR_SET_PDEATHSIG = 1
-
 
 class Worker:
     """Serves one engine over one socket."""
 
-    def __init__(self, number: int, *, public_targets: bool, tick: str) -> None:
+    def __init__(self, number: int, *, public_targets: bool, tick: str, real_time: bool) -> None:
         self._number = number
+        self._real_time = real_time
         self._allowed: Callable[[str], bool] = (lambda _: True) if public_targets else is_private
         self._peers: dict[int, Carried] = {}
         self._telling: dict[int, Telling] = {}
@@ -100,7 +98,15 @@ class Worker:
         gc.disable()
         gc.collect()
         gc.freeze()
-        self._say({"say": "hello", "pid": os.getpid(), "tick": self._pump.tick, "without_c": self._pump.without_c})
+        self._say(
+            {
+                "say": "hello",
+                "pid": os.getpid(),
+                "tick": self._pump.tick,
+                "without_c": self._pump.without_c,
+                "real_time": self._real_time,
+            }
+        )
         for work in (self._read(reader), self._measure_lag(), self._tell(), self._listening.run()):
             self._spawn(work)
         await self._ended.wait()
@@ -328,7 +334,7 @@ class Worker:
                     "say": "health",
                     "t_ns": now,
                     "cpu_percent": round(100 * (cpu - cpu_ns) / (now - since_ns), 2),
-                    "rss_bytes": _rss_bytes(),
+                    "rss_bytes": rss_bytes(),
                     "fds": len(os.listdir("/proc/self/fd")),
                     "lag_p99_ms": self._lag.take().p99_ms,
                     "pacing": self._pump.take_pacing(),
@@ -353,25 +359,6 @@ class Worker:
                 self._say({"say": "event", "peer": number, "t_ns": now, "kind": event[0], "seconds": event[1]})
 
 
-def _rss_bytes() -> int:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * resource.getpagesize()
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, and end at once if that has already happened."""
-    # SIGKILL, because nothing that hangs here could stop it; Janus learns of it by the WebSocket that dies as well
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def raise_open_files_limit() -> None:
-    """As many open files as we may have: a peer is one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run a worker until its engine goes; returns the exit code."""
     parser = argparse.ArgumentParser(prog="janusload.media.worker", description="A media worker; the engine starts it.")
@@ -384,12 +371,16 @@ def main(argv: list[str] | None = None) -> int:
     die_with_parent(options.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_open_files_limit()
+    # before there are other threads: they inherit it
+    real_time = take_real_time()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     sock = socket.socket(fileno=options.fd)
 
     async def run() -> int:
         try:
-            worker = Worker(options.number, public_targets=options.public_targets, tick=options.tick)
+            worker = Worker(
+                options.number, public_targets=options.public_targets, tick=options.tick, real_time=real_time
+            )
         except MediaError as exc:
             sock.sendall(messages.encode({"say": "hello", "refused": str(exc)}))
             return 1

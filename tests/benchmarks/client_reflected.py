@@ -15,8 +15,9 @@ import time
 from typing import Any
 
 from janusload.media import clips
+from janusload.media.process import raise_open_files_limit, take_real_time
 from janusload.media.pump import Pump
-from janusload.media.worker import SWITCH_INTERVAL_S, raise_open_files_limit
+from janusload.media.worker import SWITCH_INTERVAL_S
 from tests.media.flows import session, udp
 
 
@@ -28,6 +29,7 @@ def main() -> None:
         sys.stdout.flush()
 
     raise_open_files_limit()
+    take_real_time()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     clip = clips.make("speech")
     pump = Pump(tick)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from janusload.errors import MediaError
-from janusload.media import messages, worker
+from janusload.media import messages, process, worker
 from janusload.media.launch import launch
 
 
@@ -152,11 +152,19 @@ def test_too_many_open_files_are_told_and_survived(lasting: Told) -> None:
 
 def test_a_worker_whose_parent_is_another_does_not_start() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from janusload.media import worker; worker.die_with_parent(1 << 22)"],
+        [sys.executable, "-c", "from janusload.media import process; process.die_with_parent(1 << 22)"],
         check=False,
         timeout=30,
     )
     assert done.returncode == 1
+
+
+def test_where_it_may_not_go_first_it_goes_on_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setscheduler", refused)
+    assert not process.take_real_time()
 
 
 def test_it_imports_nothing_heavy_or_foreign() -> None:
@@ -195,7 +203,7 @@ def test_a_peer_that_could_not_be_made_is_not_listened_to(monkeypatch: pytest.Mo
         raise MediaError("no route", phase="ice")
 
     async def ask_for_two() -> int:
-        made = worker.Worker(0, public_targets=False, tick="python")
+        made = worker.Worker(0, public_targets=False, tick="python", real_time=False)
         for number, verb in enumerate((made._offer, made._open)):
             with pytest.raises(MediaError, match="no route"):
                 await verb({"peer": number, **MAKING, "hear": True})
