@@ -225,7 +225,7 @@ def subjects(folder: Path, lab: Lab, ports: tuple[str, str] | None, with_pion: b
         )
     if ports is not None:
         port, waking_port = ports
-        for tick, most in zip(ticks, ((500,), (1000,)), strict=False):
+        for tick, most in zip(ticks, ((400,), (900,)), strict=False):
             found.append(
                 Subject(
                     f"janusload, {tick} tick, reflector",

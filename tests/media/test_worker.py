@@ -177,7 +177,7 @@ def test_it_imports_nothing_heavy_or_foreign() -> None:
 
 
 def test_resident_memory_is_read() -> None:
-    assert worker._rss_bytes() > 1_000_000
+    assert process.rss_bytes() > 1_000_000
 
 
 def test_a_killed_parent_takes_it_along() -> None:
