@@ -52,6 +52,7 @@ class Recorder:
         self.failure: JanusloadError | None = None
         self.sessions = SessionBook()
         self._writer = writer
+        self._keep: Callable[[RequestRecord], None] = self.write if writer is None else writer.keeper(RequestRecord)
         self._dropped_lives = 0
         self._step_starts: list[tuple[int, int]] = []
         self._flusher: gevent.Greenlet | None = None
@@ -115,8 +116,10 @@ class Recorder:
 
     def _request(self, transaction: Transaction, user: str, source: Source) -> None:
         error = transaction.error
+        name, due_ns = transaction.name, transaction.due_ns
         outcome = transaction.outcome or Outcome.CUT
-        step = self._step_at(transaction.due_ns)
+        answered_ns = transaction.answered_ns if outcome in _ANSWERED else None
+        step = self._step_at(due_ns)
         phase, layer, code = "", "", None
         if error is not None:
             phase = getattr(error, "phase", "")
@@ -124,12 +127,12 @@ class Recorder:
                 layer, code = error.layer, error.code
         record = RequestRecord(
             transaction.number,
-            transaction.name,
+            name,
             source,
             step,
-            transaction.due_ns,
+            due_ns,
             transaction.sent_ns,
-            transaction.answered_ns if outcome in _ANSWERED else None,
+            answered_ns,
             transaction.timeout_s,
             outcome,
             phase,
@@ -138,14 +141,14 @@ class Recorder:
             code,
             user,
         )
-        self.write(record)
-        if source is _ARRIVALS and transaction.name == self.request:
+        self._keep(record)
+        if source is _ARRIVALS and name == self.request:
             counts = self.outcomes.get(step)
             if counts is None:
                 counts = self.outcomes[step] = Counter()
             counts[outcome] += 1
-            if record.answered_ns is not None:
-                self.window.append((record.answered_ns - record.due_ns) / 1e6)
+            if answered_ns is not None:
+                self.window.append((answered_ns - due_ns) / 1e6)
             elif outcome is _TIMED_OUT:
                 self.window.append(None)
         if error is not None and outcome in _CONCERNS_US:

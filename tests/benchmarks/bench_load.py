@@ -30,7 +30,7 @@ from janusload.load.arrivals import Arrivals
 from janusload.load.health import Gauges, Health
 from janusload.load.recorder import FLUSH_AT, Observer, Recorder
 from janusload.pacing import Schedule, plateau
-from janusload.records import MarkerKind, Outcome, Record, RequestRecord, Source
+from janusload.records import MarkerKind, Outcome, RequestRecord, Source
 from janusload.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -42,10 +42,10 @@ class Kept(Recorder):
     def __init__(self, folder: RunFolder) -> None:
         super().__init__(folder.writer("load"))
         self.creates: list[RequestRecord] = []
+        self.listen(self._seen)
 
-    def write(self, record: Record) -> None:
-        super().write(record)
-        if isinstance(record, RequestRecord) and record.name == "janus.create":
+    def _seen(self, record: RequestRecord) -> None:
+        if record.name == "janus.create":
             self.creates.append(record)
 
 
@@ -87,8 +87,22 @@ def at(quantile: float, values: list[float]) -> float:
     return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))]
 
 
+#: what any program gets of this machine: sleeps until moments that lie as far apart, and does nothing else
+_SLEEPER = """
+import sys, time
+rate, seconds = float(sys.argv[1]), float(sys.argv[2])
+began, late_ms = time.monotonic(), []
+for number in range(int(rate * seconds)):
+    due = began + number / rate
+    time.sleep(max(0.0, due - time.monotonic()))
+    late_ms.append((time.monotonic() - due) * 1e3)
+print(*late_ms)
+"""
+
+
 def due_times(seconds: float) -> None:
-    """When arrivals leave against when they are due, at 500 a second."""
+    """When arrivals leave against when they are due, at 500 a second; beside it a process that only sleeps so often."""
+    sleeper = subprocess.Popen([sys.executable, "-c", _SLEEPER, "500", str(seconds)], stdout=subprocess.PIPE, text=True)
     with server() as (url, _), stream(url, 5.0) as (arrivals, recorder):
         gevent.sleep(1.0)
         before = psutil.Process().cpu_times()
@@ -101,6 +115,11 @@ def due_times(seconds: float) -> None:
         f"due times at 500/s for {seconds:g} s: {len(errors_ms)} sent, error p50 {at(0.5, errors_ms):.3f} ms,"
         f" p99 {at(0.99, errors_ms):.3f} ms, p99.9 {at(0.999, errors_ms):.3f} ms;"
         f" CPU {cpu_s / len(errors_ms) * 1e6:.0f} us per create with its destroy"
+    )
+    slept_ms = [float(line) for line in sleeper.communicate()[0].split()]
+    print(
+        f"beside it a process that only sleeps until such moments woke {at(0.5, slept_ms):.3f} ms late at p50,"
+        f" {at(0.99, slept_ms):.3f} ms at p99, {at(0.999, slept_ms):.3f} ms at p99.9"
     )
 
 
