@@ -164,7 +164,7 @@ class StallWatch:
         if self.stall is not None and finding.kind is not self.stall.finding.kind and self._lesser(finding):
             return self.stall
         if silent or self.stall is None:
-            core = [self._rungs[rung].overdue[0] for rung in silent - {*PLUGIN_RUNGS, Rung.MEDIA}]
+            core = [self._rungs[rung].overdue[0] for rung in silent - {*PLUGIN_RUNGS}]
             if finding.kind is FailureKind.CORE_STUCK and core:
                 since_ns = min(core)  # it may have begun in a plugin, before
             begun_ns = since_ns if silent else self._first_sign(finding, window, now_ns)
@@ -205,7 +205,10 @@ class StallWatch:
             rung
             for rung, state in self._rungs.items()
             # a plugin that never answered is not there; TCP takes nothing but a listening process
-            if len(state.overdue) >= SILENT_AFTER and (state.asked or rung is Rung.TCP)
+            if len(state.overdue) >= SILENT_AFTER
+            and (state.asked or rung is Rung.TCP)
+            # no verdict rests on media alone: users whose network is bad are no stall
+            and rung is not Rung.MEDIA
         )
 
     def _window(self, silent: frozenset[Rung], since_ns: int, now_ns: int) -> Window:

@@ -243,7 +243,8 @@ def test_a_path_that_is_cut_is_never_called_a_stuck_server() -> None:
     assert watch.judge(ns(9.2)) is None
 
 
-def test_a_server_that_dies_again_after_it_was_started_anew_is_named_again() -> None:
+@pytest.mark.parametrize("has_media_again", [True, False])
+def test_a_server_that_dies_again_after_it_was_started_anew_is_named_again(has_media_again: bool) -> None:
     watch = StallWatch()
     died = []
     for second in range(1, 20):
@@ -252,10 +253,13 @@ def test_a_server_that_dies_again_after_it_was_started_anew_is_named_again() -> 
         if not dead:
             for rung in RUNGS:
                 watch.notice(rung, ns(second), ns(second + 0.1), "answered")
+        media = "answered" if second < 5 or (has_media_again and not dead) else "overdue"
+        watch.notice(Rung.MEDIA, ns(second), ns(second + 0.1), media)
         before, watch.stall = watch.stall, watch.judge(ns(second + 0.2))
         if watch.stall is not None and before is None:
             died.append((second, watch.stall.finding.kind))
     assert died == [(5, FailureKind.CRASHED), (12, FailureKind.CRASHED)] and not watch.contradiction
+    assert watch.stall is None
 
 
 def test_one_that_was_started_anew_before_that_was_seen_is_no_lie() -> None:

@@ -21,7 +21,13 @@ class EchoPeer:
         self._peer: Peer | None = None
         self._connection: Connection | None = None
 
+    @property
+    def gone(self) -> bool:
+        return self._connection is None or not self._connection.is_open
+
     def open(self, connection: Connection) -> None:
+        if self._peer is not None:
+            self._peer.close()
         self._connection = connection.open()
         handle = connection.create(timeout_s=_SETUP_S).attach(EchoTest, opaque_id=PEER, timeout_s=_SETUP_S)
         # the fewest packets that there can be: each costs the server

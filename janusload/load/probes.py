@@ -71,7 +71,11 @@ class Echo(Protocol):
     """The media rung: a peer in the EchoTest, set up beforehand."""
 
     def open(self, connection: Connection) -> None:
-        """Set it up on a connection of its own. Raises JanusloadError."""
+        """Set it up on a connection of its own, again after it is gone. Raises JanusloadError."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is no longer there, so that nothing can come back: it is to be opened again."""
 
     def heard(self) -> int:
         """RTP packets that came back so far. Raises JanusloadError when the peer is gone."""
@@ -118,7 +122,7 @@ class Ladder:
         self._not_opened: tuple[int, ConnectFailed] | None = None
         self._connecting: set[int] = set()
         self._bridge: AudioBridge | None = None
-        self._attaching = False
+        self._attaching = self._tuning = False
         self._held: list[Connection] = []
         self._waiting: dict[Rung, set[int]] = {rung: set() for rung in Rung}
         self._quiet_since: dict[Rung, int] = {}
@@ -137,6 +141,7 @@ class Ladder:
                     raise
                 self._audiobridge = False
         if self._echo is not None:
+            self._tuning = True
             self._spawn(self._tune_in, self._echo)
         self._spawn(self._climb)
 
@@ -320,6 +325,11 @@ class Ladder:
 
     def _listen(self, due_ns: int) -> None:
         assert self._echo is not None
+        if self._echo.gone:
+            if not self._tuning and self._is_well():
+                self._tuning = True
+                self._spawn(self._tune_in, self._echo)
+            raise ConnectionLost(_GONE)
         until = time.monotonic() + _MEDIA_DEADLINE_S
         while (heard := self._echo.heard()) <= self._heard:
             if time.monotonic() > until:
@@ -349,28 +359,37 @@ class Ladder:
 
     def _attach_again(self) -> None:
         """The server came back with nothing of ours: attach anew, but only to what shows no sign of being stuck."""
-        stuck = self._quiet_since.keys() & {Rung.PING, Rung.CREATE} or self._waiting[Rung.AUDIOBRIDGE_SYNC]
-        well = self.latest.get(Rung.PING) and self.latest.get(Rung.CREATE)
-        if not self._attaching and well and not stuck:
+        if not self._attaching and self._is_well() and not self._waiting[Rung.AUDIOBRIDGE_SYNC]:
             self._attaching = True
             self._spawn(self._attach)
+
+    def _is_well(self) -> bool:
+        """Whether the core answers, as far as is known."""
+        well = self.latest.get(Rung.PING) and self.latest.get(Rung.CREATE)
+        return bool(well) and not self._quiet_since.keys() & {Rung.PING, Rung.CREATE}
 
     def _attach(self) -> None:
         try:
             connection = self._open()
             self._bridge = connection.create(timeout_s=self._deadline_s).attach(AudioBridge, timeout_s=self._deadline_s)
-            self._attaching = False
+        except (ConnectFailed, ConnectionLost):
+            pass  # it was going down just then: once more when it is back
         except JanusError:
             return  # once only: a plugin that does not take it may be stuck
+        self._attaching = False
 
     def _tune_in(self, echo: Echo) -> None:
         try:
             echo.open(self._connect())
             while not echo.heard():
                 gevent.sleep(0.1)
+        except (ConnectFailed, ConnectionLost):
+            pass
         except JanusloadError:
             return  # no media can be had from here; the records then lack the rung
-        self._heard = echo.heard()
+        else:
+            self._heard = echo.heard()
+        self._tuning = False
 
     def _let_go(self) -> None:
         held, self._held = self._held, []

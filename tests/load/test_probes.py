@@ -214,12 +214,17 @@ class Packets:
 
     def __init__(self, *, fails: bool = False) -> None:
         self.flows = True
+        self.gone = False
+        self.opened = 0
         self._fails = fails
         self._heard = 0
 
     def open(self, connection: Connection) -> None:
+        connection.open().close()
         if self._fails:
             raise MediaError("no way through", phase="ice")
+        self.gone = False
+        self.opened += 1
 
     def heard(self) -> int:
         self._heard += self.flows
@@ -236,6 +241,27 @@ def test_media_that_breaks_off_is_its_own_rung() -> None:
         echo.flows = False
         wait_until(lambda: kept.missed()["media"])
         assert Rung.MEDIA in kept.told("overdue") and not kept.missed()["ping"]
+
+
+def test_what_a_server_lost_that_was_started_anew_is_made_again_once_it_is_back() -> None:
+    drop = [False]
+
+    def script(request: dict[str, Any]) -> float | str:
+        return DROP if drop[0] else 0.0
+
+    echo = Packets()
+    with FakeJanus(script) as janus:
+        url = [janus.url]
+        with ladder(janus, connect=lambda: Connection(url[0]), echo=echo) as kept:
+            wait_until(lambda: kept.ok()["audiobridge_sync"] and kept.ok()["media"])
+            # what is made again at this very moment meets a closed door
+            url[0], drop[0], echo.gone = "ws://127.0.0.1:1", True, True
+            wait_until(lambda: kept.missed()["create"] >= 3)
+            url[0], drop[0] = janus.url, False
+            before = kept.ok()
+            wait_until(lambda: kept.ok()["audiobridge_sync"] >= before["audiobridge_sync"] + 2)
+            wait_until(lambda: kept.ok()["media"] >= before["media"] + 2)
+        assert echo.opened == 2
 
 
 def test_without_media_the_rest_is_asked_all_the_same() -> None:
