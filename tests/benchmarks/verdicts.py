@@ -1,6 +1,6 @@
 """Is every fault called by its name? Each fault of the lab on a healthy Janus, several times, and what the run says.
 
-    python -m tests.benchmarks.verdicts [--janus 1.1.2 1.4.1] [--causes freeze kill ...] [--times 5] [--out FILE]
+    python -m tests.benchmarks.verdicts [--janus 1.1.2 1.4.1] [--causes kill ...] [--times 5] [--add] [--out FILE]
 
 A run (`janusload run` with `faults.toml` and `--fault`) meets the same fault again and again, each time at another
 moment between two questions of the ladder. The truth is the marker that the run writes when a fault is in force, and
@@ -151,6 +151,11 @@ def episodes(marker: pd.DataFrame, fault: str) -> list[Episode]:
     return found
 
 
+def rows_called(name: str, cause: Cause) -> tuple[str, ...]:
+    """What the rows of a cause are called: where it is several faults in one run, each has its own."""
+    return cause.faults if len(cause.faults) > 1 else (name,)
+
+
 def rows_of(name: str, cause: Cause, janus: str, run: Ran) -> Iterator[dict[str, Any]]:
     """One row for each fault of the run."""
     first_ns = run.marker["t_ns"][run.marker["kind"] == MarkerKind.FAULT].min()
@@ -167,7 +172,7 @@ def rows_of(name: str, cause: Cause, janus: str, run: Ran) -> Iterator[dict[str,
         detected = [round(each.named_s, 2) for each in seen if each.named_s is not None]
         recovered = [round(each.over_s, 2) for each in seen if each.over_s is not None]
         yield {
-            "cause": name if len(cause.faults) < 2 else fault,
+            "cause": fault if fault in rows_called(name, cause) else name,
             "version": janus,
             "verdict": wrong[0] if wrong else verdicts[0] if verdicts else "none",
             "right": bool(verdicts)
@@ -275,13 +280,21 @@ def main() -> int:
     options.add_argument("--causes", nargs="+", default=[*CAUSES], choices=[*CAUSES], metavar="CAUSE")
     options.add_argument("--times", type=int, default=5, help="how often each, where it can happen again in one run")
     options.add_argument("--at-once", type=int, default=2, help="runs side by side")
+    options.add_argument("--add", action="store_true", help="to what the file has of other causes")
     options.add_argument("--out", type=Path, default=Path("reports/out/verdicts.json"))
     wanted = options.parse_args()
     assert {*FAULTS} <= {fault for name, cause in CAUSES.items() for fault in cause.faults or (name,)}
     runs = wanted.out.with_suffix("")
     runs.mkdir(parents=True, exist_ok=True)
     print(f"{'cause':30}{'Janus':8}{'verdict':18}{'':7}{'':>3}{'named':>14}{'over':>14}", flush=True)
+    anew = {row for name in wanted.causes for row in rows_called(name, CAUSES[name])}
     rows: list[dict[str, Any]] = []
+    if wanted.add and wanted.out.exists():
+        rows += [
+            row
+            for row in json.loads(wanted.out.read_text())
+            if row["cause"] not in anew or row["version"] not in wanted.janus
+        ]
     with ThreadPoolExecutor(wanted.at_once) as pool:
         todo = [
             (cause, janus)
