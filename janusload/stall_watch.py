@@ -41,6 +41,9 @@ _RANK = {
     FailureKind.PROCESS_FROZEN: 3,
 }
 
+#: what a process may die of; that it is gone is said with it
+_DEADLY = (FailureKind.MEMORY_WRITEBACK, FailureKind.FDS)
+
 #: rungs that must be known to answer, or not to, before something further in is blamed
 _OUTER = {FailureKind.PLUGIN_STUCK: (Rung.WS_PING, *CORE_RUNGS), FailureKind.CORE_STUCK: (Rung.WS_PING,)}
 
@@ -198,6 +201,8 @@ class StallWatch:
     def _lesser(self, finding: Finding) -> bool:
         """Whether it is only a part of the stall that lasts: rungs do not all come back at once."""
         assert self.stall is not None
+        if finding.kind is FailureKind.CRASHED:
+            return self.stall.finding.kind in _DEADLY  # what it died of is known
         return _RANK.get(finding.kind, 9) < _RANK.get(self.stall.finding.kind, 9)
 
     def _silent(self) -> frozenset[Rung]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -327,3 +328,24 @@ def test_a_process_that_goes_on_after_the_last_look_at_it_is_no_contradiction() 
         watch.stall = watch.judge(ns(second + 0.85))
         found += [watch.stall.finding.kind] if watch.stall is not None else []
     assert {*found} == {FailureKind.PROCESS_FROZEN} and not watch.contradiction
+
+
+def test_what_a_server_died_of_stays_its_end_when_the_looks_at_it_are_old() -> None:
+    watch = StallWatch()
+    watch.signal = signal.SIGKILL
+    said = []
+    for second in range(60):
+        alive = second < 5
+        reading = ServerRecord(
+            ns(second), 1.0 if alive else None, None, None, None, None, None, None, "S" if alive else ""
+        )
+        if alive:
+            limit = 48_000_000
+            reading = reading._replace(
+                cgroup_bytes=limit, cgroup_limit_bytes=limit, cgroup_dirty_bytes=0, cgroup_writeback_bytes=40_000_000
+            )
+        watch.look(reading, [], [])
+        watch.stall = watch.judge(ns(second + 0.1))
+        if watch.stall is not None:
+            said.append(watch.stall.finding.kind)
+    assert set(said) == {FailureKind.MEMORY_WRITEBACK} and len(said) == 55

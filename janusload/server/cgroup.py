@@ -16,6 +16,10 @@ _VM = Path("/proc/sys/vm")
 #: version 1 writes "no limit" as the largest page-aligned number
 _NO_LIMIT = 1 << 62
 
+#: of /proc/PID/stat, counted from what follows the name
+_FLAGS = 6
+_PF_EXITING = 0x4
+
 #: field of `MemoryReading` -> its names in memory.stat, of version 2 and of version 1
 _STAT = {
     "anon_bytes": ("anon", "total_rss"),
@@ -82,7 +86,9 @@ class ControlGroups:
         if self._pid is None:
             return
         where = _read(Path(f"/proc/{self._pid}/cgroup"))
-        if where and where != self._where:
+        # one that is being killed is said to be in the root group (version 1): for as long as a thread of it hangs in
+        # the kernel, the whole machine's memory would be taken for its own
+        if where and where != self._where and not _is_ending(self._pid):
             self._where = where
             self._settle(groups_of(self._pid))
 
@@ -218,6 +224,12 @@ def _pairs(path: Path, between: str = " ") -> Mapping[str, int]:
 def _number(path: Path) -> int | None:
     text = _read(path).strip()
     return int(text) if text.lstrip("-").isdigit() else None
+
+
+def _is_ending(pid: int) -> bool:
+    """Whether the process is in the middle of its exit (proc_pid_stat(5): `flags`, and PF_EXITING of linux/sched.h)."""
+    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return len(fields) <= _FLAGS or bool(int(fields[_FLAGS]) & _PF_EXITING)
 
 
 def _read(path: Path) -> str:

@@ -106,6 +106,22 @@ def test_a_process_that_is_moved_is_followed() -> None:
             limits.close()
 
 
+def test_one_that_is_being_killed_is_not_followed_into_the_root_group() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        limits = Limits(cpu_percent=20)
+        try:
+            limits.take(process.pid)
+            groups = ControlGroups(groups_of(process.pid), process.pid)
+            before = groups.facts
+            process.kill()
+            # not waited for yet, it is there with no group of its own
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            assert groups.cpu().limit_percent == pytest.approx(20) and groups.facts == before
+        finally:
+            process.wait()
+            limits.close()
+
+
 def test_the_groups_of_this_machine_are_found() -> None:
     assert "memory" in groups_of(os.getpid())
     assert groups_of(999_999_999) == {}
