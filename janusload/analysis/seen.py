@@ -93,10 +93,13 @@ class Named(NamedTuple):
 
 
 def named_live(marker: pd.DataFrame, until_ns: float) -> Named | None:
-    """The worst stall that the run's markers tell of; the first of equals."""
+    """The worst stall that the run's markers tell of; the first of equals.
+
+    One that was called something else before it was over is what it was called last: more was known then.
+    """
     ordered = marker[marker["t_ns"] < until_ns].sort_values("t_ns", kind="stable")
     ends = ordered[ordered["kind"] == MarkerKind.STALL_END]
-    found = []
+    found: list[Named] = []
     begins = ordered[ordered["kind"] == MarkerKind.STALL]
     for t_ns, label, after_s in zip(
         begins["t_ns"].tolist(), begins["label"].astype(str), begins["value"].fillna(0.0).tolist(), strict=True
@@ -109,5 +112,8 @@ def named_live(marker: pd.DataFrame, until_ns: float) -> Named | None:
         lasted_s = None if after.empty else (float(after.iloc[0]) - since_ns) / 1e9
         plugin = re.search(r"libjanus_(\w+)\.so", rule)
         name = plugin[1] if plugin else "audiobridge" if kind == FailureKind.PLUGIN_STUCK else None
-        found.append(Named(FailureKind(kind), rule, name, since_ns, t_ns, lasted_s))
+        now = Named(FailureKind(kind), rule, name, since_ns, t_ns, lasted_s)
+        if found and not ends["t_ns"].between(found[-1].found_ns, t_ns).any():
+            found.pop()
+        found.append(now)
     return max(found, key=lambda each: _RANK.index(each.kind) if each.kind in _RANK else len(_RANK), default=None)

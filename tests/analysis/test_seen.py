@@ -79,6 +79,17 @@ def test_a_stall_that_was_named_live_and_ended_while_the_load_went_on(tmp_path: 
     assert failure.detected_after_s == 2.5 and failure.lasted_s == 7.5
 
 
+def test_a_stall_is_what_it_was_called_last_before_it_was_over(tmp_path: Path) -> None:
+    extra = [
+        MarkerRecord(ns(30.46), MarkerKind.STALL, label="core_stuck: tcp and ws_ping answered", value=1.7),
+        MarkerRecord(ns(30.47), MarkerKind.STALL, label="process_frozen: TCP connected", value=1.7),
+        MarkerRecord(ns(31.46), MarkerKind.STALL, label="unreachable: TCP unanswered", value=2.7),
+        MarkerRecord(ns(32.72), MarkerKind.STALL_END, label="unreachable", value=4.0),
+    ]
+    failure = failure_of(tmp_path, rungs=rungs([], between(0, 0)), law=knee(9999), extra=extra)
+    assert failure.kind is FailureKind.UNREACHABLE and failure.rule.startswith("TCP unanswered")
+
+
 def test_a_debugger_of_ours_has_not_frozen_the_process(tmp_path: Path) -> None:
     extra = [ServerRecord(ns(t), 4.0, None, None, None, None, 30, 40, "t") for t in np.arange(20.0, 26.0).tolist()]
     extra += [ServerRecord(ns(t), 4.0, None, None, None, None, 30, 40, "S") for t in np.arange(26.0, 60.0).tolist()]
