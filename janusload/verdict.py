@@ -246,7 +246,9 @@ def _of_rungs(window: Window) -> Finding | None:
     if disk is not None:
         return disk
     contended = [lock for lock in locks if lock.threads >= 2 or lock.plugin is not None]
-    if not contended and (starved := _cpu(window)) is not None:
+    # a server without CPU leaves unread what reaches it; the kernel takes connections without the server
+    cut_off = Rung.TCP in silent and window.all_read
+    if not contended and not cut_off and (starved := _cpu(window)) is not None:
         return starved
     words = _and(silent)
     heard = _and(window.answering & {Rung.TCP, *API_RUNGS}) or "no other rung"

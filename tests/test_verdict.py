@@ -79,6 +79,12 @@ CAUSES: list[tuple[str, Window, FailureKind | None, str | None]] = [
         None,
     ),
     (
+        "a path that is cut while the host leaves Janus little CPU",
+        window(ALL, readings=[reading(tcp_unread_bytes=0)] * 3, threads=of(group("hloop", state="R")), loaded=True),
+        K.UNREACHABLE,
+        None,
+    ),
+    (
         "a path that lets nearly nothing through",
         window(ALL - {Rung.TCP}, readings=[reading(tcp_unread_bytes=0)] * 3, threads=HEALTHY),
         K.UNREACHABLE,
