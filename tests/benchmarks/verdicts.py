@@ -85,8 +85,8 @@ CAUSES: dict[str, Cause] = {
     "disk-slow in a memory limit": Cause(
         ("memory_writeback",), times=1, lasts_s=35.0, faults=("disk-slow",), scenario="faults-memory.toml"
     ),
-    # three questions that TCP does not answer would end the run, after a little more than 3 s
-    "path-cut": Cause(("unreachable",), lasts_s=3.05, calm_s=5.95),
+    # after 3 s the kernel gives up its neighbour, TCP is refused, and that ends the run
+    "path-cut": Cause(("unreachable",), lasts_s=2.95, calm_s=6.05),
     "cpu": Cause(("overload", "cpu_starved"), times=1, lasts_s=8.0, at_the_end=True),
     # too narrow for six people: what little comes through comes late, or not at all
     "path-narrow": Cause(("none", "unreachable"), times=3, calm_s=5.0),
