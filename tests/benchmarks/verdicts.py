@@ -287,6 +287,7 @@ def main() -> int:
     runs = wanted.out.with_suffix("")
     runs.mkdir(parents=True, exist_ok=True)
     print(f"{'cause':30}{'Janus':8}{'verdict':18}{'':7}{'':>3}{'named':>14}{'over':>14}", flush=True)
+    called = [row for name, cause in CAUSES.items() for row in rows_called(name, cause)]
     anew = {row for name in wanted.causes for row in rows_called(name, CAUSES[name])}
     rows: list[dict[str, Any]] = []
     if wanted.add and wanted.out.exists():
@@ -310,6 +311,7 @@ def main() -> int:
             for row in each.result():
                 rows.append(row)
                 print(line(row), flush=True)
+            rows.sort(key=lambda row: called.index(row["cause"]))
             wanted.out.write_text(json.dumps(rows, indent=1) + "\n")
             wanted.out.with_suffix(".md").write_text(markdown(rows))
     judged = [row for row in rows if row["right"] is not None]
