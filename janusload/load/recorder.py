@@ -180,7 +180,11 @@ class Recorder:
         self._step_starts.append((at_ns, step))
 
     def _step_at(self, due_ns: int) -> int:
-        for at_ns, step in reversed(self._step_starts):
+        # nearly always it is the latest
+        starts = self._step_starts
+        if starts and due_ns >= starts[-1][0]:
+            return starts[-1][1]
+        for at_ns, step in reversed(starts):
             if due_ns >= at_ns:
                 return step
         return -1
