@@ -23,11 +23,11 @@ class EchoPeer:
 
     @property
     def gone(self) -> bool:
-        return self._connection is None or not self._connection.is_open
+        connected = self._connection is not None and self._connection.is_open
+        return not connected or self._peer is None or self._peer.error is not None
 
     def open(self, connection: Connection) -> None:
-        if self._peer is not None:
-            self._peer.close()
+        self.close()
         self._connection = connection.open()
         handle = connection.create(timeout_s=_SETUP_S).attach(EchoTest, opaque_id=PEER, timeout_s=_SETUP_S)
         # the fewest packets that there can be: each costs the server
@@ -46,3 +46,4 @@ class EchoPeer:
             for session in list(self._connection.sessions.values()):
                 session.close()
             self._connection.close()
+        self._peer = self._connection = None
