@@ -41,7 +41,7 @@ _RANK = {
     FailureKind.PROCESS_FROZEN: 3,
 }
 
-#: what a process may die of; that it is gone is said with it
+#: what a process may die of
 _DEADLY = (FailureKind.MEMORY_WRITEBACK, FailureKind.FDS)
 
 #: rungs that must be known to answer, or not to, before something further in is blamed
@@ -106,7 +106,9 @@ class StallWatch:
     @loaded.setter
     def loaded(self, on: bool) -> None:
         if self._loaded and not on:
-            self._behind = {rung for rung, state in self._rungs.items() if state.overdue or state.slow}
+            self._behind = {
+                rung for rung, state in self._rungs.items() if rung is not Rung.MEDIA and (state.overdue or state.slow)
+            }
         self._loaded = on
 
     @property
@@ -203,6 +205,9 @@ class StallWatch:
         assert self.stall is not None
         if finding.kind is FailureKind.CRASHED:
             return self.stall.finding.kind in _DEADLY  # what it died of is known
+        if finding.kind is FailureKind.UNREACHABLE:
+            # the next one is there, and does not listen yet
+            return self.stall.finding.kind in (FailureKind.CRASHED, *_DEADLY)
         return _RANK.get(finding.kind, 9) < _RANK.get(self.stall.finding.kind, 9)
 
     def _silent(self) -> frozenset[Rung]:

@@ -8,7 +8,7 @@ seen, and the rungs decide where it cannot. The first rule that fits:
 2. It ran into a limit and said so: descriptors, threads.
 3. Rungs are silent and threads wait for a disk: the writeback of dirty pages under a memory limit, or the disk itself.
 4. Rungs are silent, no lock is waited for, and the process works or would if it were let: overload while there is load
-   to work on, else starved of CPU.
+   to work on, else starved of CPU. Not where TCP is silent and nothing that reached the process lies unread: see 5.
 5. Rungs are silent, and the outermost silent one says what is stuck: TCP: unreachable; the WebSocket: the process, or
    the path if nothing lies unread in its sockets; `ping` or `create`: the core; only the plugin's: the plugin.
 """

@@ -120,7 +120,7 @@ class Watcher:
         self._threads: deque[list[ThreadRecord]] = deque(maxlen=2)
         self._gathering: list[threading.Thread] = []
         self._bundles = 0
-        self._ended = False
+        self._ended = self._closed = False
 
     @property
     def words(self) -> str:
@@ -166,7 +166,10 @@ class Watcher:
         self._judge()
 
     def close(self) -> None:
-        """Wait for the evidence, and write down how well the server could be watched."""
+        """Wait for the evidence, and write down how well the server could be watched; once."""
+        if self._closed:
+            return
+        self._closed = True
         until = time.monotonic() + _EVIDENCE_WITHIN_S
         for thread in self._gathering:
             thread.join(max(0.0, until - time.monotonic()))

@@ -349,3 +349,19 @@ def test_what_a_server_died_of_stays_its_end_when_the_looks_at_it_are_old() -> N
         if watch.stall is not None:
             said.append(watch.stall.finding.kind)
     assert set(said) == {FailureKind.MEMORY_WRITEBACK} and len(said) == 55
+
+
+def test_one_that_is_there_again_and_does_not_listen_yet_is_no_path_that_is_cut() -> None:
+    watch = StallWatch()
+    said = []
+    for second in range(1, 15):
+        there, listens = second not in (5, 6), second not in (5, 6, 7)
+        reading = ServerRecord(
+            ns(second), 1.0, None, None, None, None, 30, 40, "S" if there else "", tcp_unread_bytes=0
+        )
+        for rung in RUNGS:
+            watch.notice(rung, ns(second - 0.9), ns(second - 0.1), "answered" if listens else "unanswered")
+        watch.look(reading, [], [])
+        watch.stall = watch.judge(ns(second))
+        said.append(watch.stall and watch.stall.finding.kind)
+    assert said == [None] * 4 + [FailureKind.CRASHED] * 3 + [None] * 7

@@ -6,10 +6,10 @@ The rules, first match first:
 2. Rungs are dead at the end, with the load off (or with it on and no answer of any kind arriving): the outermost dead
    rung says what is stuck, and the process's state where it was seen (`verdict.judge`) whether a disk or the CPU is
    behind it. While answers arrive, however late, nothing is called stuck.
-3. A stall was named while it lasted: that one, the worst if there were several. Else: everything answers at the end,
-   but there was a time of no answer at all, late ones included, while the WebSocket answered its pings and the CPU was
-   idle; or of no answer from one rung while those that wait in the same queue answered, and that ended with the load
-   still on: stuck for that time. Else: the log says that descriptors or threads ran out.
+3. A stall was named while it lasted: that one by its last name, the worst if there were several. Else: everything
+   answers at the end, but there was a time of no answer at all, late ones included, while the WebSocket answered its
+   pings and the CPU was idle; or of no answer from one rung while those that wait in the same queue answered, and that
+   ended with the load still on: stuck for that time. Else: the log says that descriptors or threads ran out.
 4. Everything answers at the end and requests had timed out: overload; or the generator, if only while it was the limit.
 """
 

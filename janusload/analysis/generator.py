@@ -115,6 +115,7 @@ def _health_limits(window: Window, around: Surroundings, timeout_s: float) -> li
             ("cpu_percent", CPU_LIMIT_PERCENT, "{process} used {value:.0f} % of a core"),
             ("lag_p99_ms", lag_ms, "the event loop of {process} woke {value:.0f} ms late"),
             ("schedule_lag_p99_ms", lag_ms, "arrivals of {process} left {value:.0f} ms late"),
+            *(_PACING_OF_READINGS if readings["pacing_due"].isna().all() else ()),
         ):
             values = readings[column].dropna().to_numpy(np.float64)
             if _crossed(values > limit):
@@ -151,6 +152,10 @@ def _health_limits(window: Window, around: Surroundings, timeout_s: float) -> li
         )
         reasons += [f"{process} no longer reported" for process in silent]
     return reasons
+
+
+#: where only the percentile of each second was recorded
+_PACING_OF_READINGS = (("pacing_p99_ms", PACING_LIMIT_MS, "audio packets of {process} left {value:.0f} ms late"),)
 
 
 def _crossed(beyond: BoolArray) -> bool:

@@ -80,7 +80,7 @@ class Named(NamedTuple):
     """A stall that was named while it lasted.
 
     Attributes:
-        since_ns: its first sign; `found_ns` is when it was named.
+        since_ns: its first sign; `found_ns` is when it was named, by whatever word.
         lasted_s: None if it was not over by the end.
     """
 
@@ -90,6 +90,10 @@ class Named(NamedTuple):
     since_ns: float
     found_ns: int
     lasted_s: float | None
+
+
+#: signs that are closer together are of one beginning
+_SAME_SIGN_NS = 500_000_000
 
 
 def named_live(marker: pd.DataFrame, until_ns: float) -> Named | None:
@@ -114,6 +118,9 @@ def named_live(marker: pd.DataFrame, until_ns: float) -> Named | None:
         name = plugin[1] if plugin else "audiobridge" if kind == FailureKind.PLUGIN_STUCK else None
         now = Named(FailureKind(kind), rule, name, since_ns, t_ns, lasted_s)
         if found and not ends["t_ns"].between(found[-1].found_ns, t_ns).any():
-            found.pop()
+            before = found.pop()
+            # another word for the same is no later detection
+            if abs(before.since_ns - since_ns) < _SAME_SIGN_NS:
+                now = now._replace(found_ns=before.found_ns)
         found.append(now)
     return max(found, key=lambda each: _RANK.index(each.kind) if each.kind in _RANK else len(_RANK), default=None)

@@ -23,8 +23,7 @@ class EchoPeer:
 
     @property
     def gone(self) -> bool:
-        connected = self._connection is not None and self._connection.is_open
-        return not connected or self._peer is None or self._peer.error is not None
+        return self._connection is None or not self._connection.is_open
 
     def open(self, connection: Connection) -> None:
         self.close()

@@ -75,7 +75,7 @@ class Echo(Protocol):
 
     @property
     def gone(self) -> bool:
-        """Whether it is no longer there, so that nothing can come back: it is to be opened again."""
+        """Whether the server has lost it with its connection, or it was never there: it may be opened then."""
 
     def heard(self) -> int:
         """RTP packets that came back so far. Raises JanusloadError when the peer is gone."""
@@ -123,6 +123,7 @@ class Ladder:
         self._connecting: set[int] = set()
         self._bridge: AudioBridge | None = None
         self._attaching = self._tuning = False
+        self._not_taken_on: Connection | None = None
         self._held: list[Connection] = []
         self._waiting: dict[Rung, set[int]] = {rung: set() for rung in Rung}
         self._quiet_since: dict[Rung, int] = {}
@@ -173,6 +174,8 @@ class Ladder:
             asked = dict(rungs)
             if self._heard:
                 asked[Rung.MEDIA] = self._listen
+            else:
+                self._tune_in_again()
             if self._quiet_since.keys() & {Rung.PING, Rung.CREATE} and len(self._held) >= _MOST_HELD:
                 del asked[Rung.WS_UPGRADE]  # it has answered; see `_upgrade`
             for rung, ask in asked.items():
@@ -326,9 +329,8 @@ class Ladder:
     def _listen(self, due_ns: int) -> None:
         assert self._echo is not None
         if self._echo.gone:
-            if not self._tuning and self._is_well():
-                self._tuning = True
-                self._spawn(self._tune_in, self._echo)
+            self._heard = 0  # not asked until it is there again
+            self._quiet_since.pop(Rung.MEDIA, None)
             raise ConnectionLost(_GONE)
         until = time.monotonic() + _MEDIA_DEADLINE_S
         while (heard := self._echo.heard()) <= self._heard:
@@ -359,37 +361,44 @@ class Ladder:
 
     def _attach_again(self) -> None:
         """The server came back with nothing of ours: attach anew, but only to what shows no sign of being stuck."""
-        if not self._attaching and self._is_well() and not self._waiting[Rung.AUDIOBRIDGE_SYNC]:
+        if not self._attaching and self._is_well() and self._connection is not self._not_taken_on:
             self._attaching = True
             self._spawn(self._attach)
 
     def _is_well(self) -> bool:
-        """Whether the core answers, as far as is known."""
+        """Whether core and plugin answer, as far as is known."""
         well = self.latest.get(Rung.PING) and self.latest.get(Rung.CREATE)
-        return bool(well) and not self._quiet_since.keys() & {Rung.PING, Rung.CREATE}
+        stuck = self._quiet_since.keys() & {Rung.PING, Rung.CREATE} or self._waiting[Rung.AUDIOBRIDGE_SYNC]
+        return bool(well) and not stuck
 
     def _attach(self) -> None:
+        connection = self._connection
         try:
             connection = self._open()
             self._bridge = connection.create(timeout_s=self._deadline_s).attach(AudioBridge, timeout_s=self._deadline_s)
         except (ConnectFailed, ConnectionLost):
             pass  # it was going down just then: once more when it is back
         except JanusError:
-            return  # once only: a plugin that does not take it may be stuck
-        self._attaching = False
+            self._not_taken_on = connection  # once only: a plugin that does not take it may be stuck
+        finally:
+            self._attaching = False
+
+    def _tune_in_again(self) -> None:
+        """The same for the echo, whose connection tells that the server lost it."""
+        if self._echo is not None and not self._tuning and self._echo.gone and self._is_well():
+            self._tuning = True
+            self._spawn(self._tune_in, self._echo)
 
     def _tune_in(self, echo: Echo) -> None:
         try:
             echo.open(self._connect())
-            while not echo.heard():
+            while not echo.heard() and not echo.gone:
                 gevent.sleep(0.1)
-        except (ConnectFailed, ConnectionLost):
-            pass
+            self._heard = 0 if echo.gone else echo.heard()
         except JanusloadError:
-            return  # no media can be had from here; the records then lack the rung
-        else:
-            self._heard = echo.heard()
-        self._tuning = False
+            pass  # no media can be had from here, or not now; the records then lack the rung
+        finally:
+            self._tuning = False
 
     def _let_go(self) -> None:
         held, self._held = self._held, []

@@ -36,14 +36,15 @@ from janusload.media.compiled import NoNativeTick
 from janusload.media.flow import PERIOD_NS, Flow
 from janusload.media.messages import TickChoice
 from janusload.media.native import NativeFlow, NativeTick
+from janusload.media.process import go_before_other_threads
 from janusload.media.quality import Lateness, Taken
 from janusload.media.tick import BUFFER_BYTES, PythonTick, Tick
 
 SLOTS = 4
 SLOT_NS = PERIOD_NS // SLOTS
 
-#: flows that a slot gets before the next one is opened. More in one burst are late where the server shares the cores:
-#: each packet wakes a thread of Janus, which takes some 80 us and goes first
+#: flows that a slot gets before the next one is opened. More in one burst are late where the server shares the cores
+#: and we have no real-time priority: each packet wakes a thread of Janus, which takes some 80 us and goes first
 FILL = 50
 
 #: how long the C tick may run by itself: what it hands back waits so long, as do our reports
@@ -152,6 +153,7 @@ class Pump:
 
     def _run(self) -> None:
         try:
+            go_before_other_threads()
             epoch_ns, due = time.monotonic_ns(), self._due
             due[:] = [epoch_ns + index * SLOT_NS for index in range(SLOTS)]
             while not self._stopped:
@@ -184,8 +186,10 @@ class Pump:
         self._wait(due[index])
         self._send(index)
         next_ns = min(due[each] for each in range(SLOTS) if self._filled[each])
-        self._unread.append(index)
-        if next_ns <= time.monotonic_ns() and len(self._unread) < SLOTS:
+        waited = index in self._unread
+        if not waited:
+            self._unread.append(index)
+        if next_ns <= time.monotonic_ns() and not waited:
             return
         for each in self._unread:
             for tick in self._ticks.values():

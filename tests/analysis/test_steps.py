@@ -135,6 +135,7 @@ def readings(**fields: object) -> Callable[[int], list[Record]]:
         ({"cpu_percent": 93.0}, "load-2 used 93 % of a core (limit 90)"),
         ({"lag_p99_ms": 25.0}, "the event loop of load-2 woke 25 ms late (limit 20)"),
         ({"schedule_lag_p99_ms": 30.0}, "arrivals of load-2 left 30 ms late (limit 20)"),
+        ({"pacing_p99_ms": 12.0}, "audio packets of load-2 left 12 ms late (limit 10)"),
     ],
 )
 def test_each_limit_of_health(tmp_path: Path, fields: dict[str, object], words: str) -> None:

@@ -102,10 +102,12 @@ print(*late_ms)
 
 def due_times(seconds: float) -> None:
     """When arrivals leave against when they are due, at 500 a second; beside it a process that only sleeps so often."""
-    sleeper = subprocess.Popen([sys.executable, "-c", _SLEEPER, "500", str(seconds)], stdout=subprocess.PIPE, text=True)
     with server() as (url, _), stream(url, 5.0) as (arrivals, recorder):
         gevent.sleep(1.0)
         before = psutil.Process().cpu_times()
+        sleeper = subprocess.Popen(
+            [sys.executable, "-c", _SLEEPER, "500", str(seconds)], stdout=subprocess.PIPE, text=True
+        )
         arrivals.run(Schedule([plateau(500, seconds)]), time.monotonic_ns() + 10_000_000)
         after = psutil.Process().cpu_times()
         gevent.sleep(0.5)

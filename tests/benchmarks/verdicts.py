@@ -226,7 +226,8 @@ def tried(name: str, cause: Cause, janus: str, out: Path, times: int) -> list[di
         return [deadlocks(name, cause, janus, out, cause.times or times)]
     run = watched(name, cause, janus, out, cause.times or times)
     if run.missing:
-        return [{"cause": name, "version": janus, "verdict": None, "right": None, "not_here": run.missing, "times": 0}]
+        nothing = {"version": janus, "verdict": None, "right": None, "not_here": run.missing, "times": 0}
+        return [{"cause": row, **nothing} for row in rows_called(name, cause)]
     return list(rows_of(name, cause, janus, run))
 
 
@@ -311,7 +312,7 @@ def main() -> int:
             for row in each.result():
                 rows.append(row)
                 print(line(row), flush=True)
-            rows.sort(key=lambda row: called.index(row["cause"]))
+            rows.sort(key=lambda row: called.index(row["cause"]) if row["cause"] in called else len(called))
             wanted.out.write_text(json.dumps(rows, indent=1) + "\n")
             wanted.out.with_suffix(".md").write_text(markdown(rows))
     judged = [row for row in rows if row["right"] is not None]
