@@ -30,7 +30,8 @@ def take_real_time() -> bool:
     A packet that leaves wakes a thread of the server. On a machine that both share that one would run first, and the
     packets behind it leave late: of 200 recorded people's 18 % left more than 5 ms late at normal priority, 2.6 % when
     the pump alone went first (it waits for the interpreter, which another thread of ours has), 0.9 % when all of the
-    worker did. Allowed to root, with CAP_SYS_NICE, and as far as RLIMIT_RTPRIO goes; the kernel leaves 5 % to others.
+    worker did. Allowed with CAP_SYS_NICE, as root has outside of containers, and as far as RLIMIT_RTPRIO goes; the
+    kernel leaves 5 % to others.
     """
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
