@@ -33,6 +33,9 @@ SUBPROTOCOL = "janus-protocol"
 #: whether T has passed is decided by clock readings, so nobody needs to look more often than this
 _EXPIRE_EVERY_S = 0.005
 
+#: what a server that answers needs for the last answers, and a stuck one is given
+SETTLE_S = 0.5
+
 
 class Channel:
     """A WebSocket to Janus that carries transactions; a context manager that opens and closes it.
@@ -148,6 +151,17 @@ class Channel:
         self._ended(attempt)
         self._socket.begin(attempt.answered_ns)
         return self
+
+    def settle(self, within_s: float = SETTLE_S) -> bool:
+        """Wait until nothing is under way any more, but no longer than that; returns whether it came to that.
+
+        For what was destroyed just before `close`: closing with answers unread resets the TCP connection, and a server
+        that is held up may then lose what it had not read yet.
+        """
+        until = time.monotonic() + within_s
+        while self.is_open and self.in_flight and time.monotonic() < until:
+            gevent.sleep(0.005)
+        return not self.in_flight
 
     def close(self, cause: JanusError | None = None, outcome: Outcome = Outcome.CUT) -> None:
         """Close the WebSocket; what is pending ends as `cut`. Idempotent, and never waits for the server."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import gevent
 
 from janusload.errors import ConnectFailed
+from janusload.janus.channel import SETTLE_S
 from janusload.janus.connection import Connection
 from janusload.janus.protocol import Transaction, created_id
 from janusload.load.alarm import Alarm
@@ -86,7 +87,9 @@ class Arrivals:
             self._sweeper.join(timeout=1)
         if self._keeper is not None:
             self._keeper.kill()
+        until = time.monotonic() + SETTLE_S
         for connection in self._pool:
+            connection.settle(until - time.monotonic())
             connection.close()
         self._alarm.close()
 

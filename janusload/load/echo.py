@@ -44,5 +44,6 @@ class EchoPeer:
         if self._connection is not None:
             for session in list(self._connection.sessions.values()):
                 session.close()
+            self._connection.settle()
             self._connection.close()
         self._peer = self._connection = None

@@ -155,6 +155,7 @@ class Ladder:
         if self._connection is not None:
             for session in list(self._connection.sessions.values()):
                 session.close()
+            self._connection.settle()
             self._connection.close()
 
     # -- asking -----------------------------------------------------------------------------------------------------
@@ -318,7 +319,14 @@ class Ladder:
             on_late=late,
             **options,  # type: ignore[arg-type]
         )
-        done.wait()
+        try:
+            done.wait()
+        except gevent.GreenletExit:
+            # nobody takes the answer any more
+            transaction.on_done = on_late
+            if transaction.outcome is not None:
+                on_late(transaction)
+            raise
         error = transaction.error
         if transaction.answered_ns is not None or not connection.is_open:
             waiting.discard(due_ns)

@@ -7,8 +7,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import gevent
-
 from janusload.errors import JanusError, TransactionTimeout
 from janusload.janus.handle import Handle
 from janusload.load.stage import Stage
@@ -50,8 +48,7 @@ def made(stage: Stage, tables: list[RoomsTable], first: int, *, plain_rtp: bool)
     with ExitStack() as stack:
         connection = stack.enter_context(stage.connection("rooms", Source.HOUSEKEEPING))
         session = connection.create(keepalive_s=stage.keepalive_s)
-        # let the destroy leave before the socket closes
-        stack.callback(gevent.sleep, 0.05)
+        stack.callback(connection.settle)
         stack.callback(session.close)
         handles: dict[str, Handle] = {}
         patience = Patience()

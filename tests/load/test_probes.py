@@ -104,6 +104,18 @@ def test_every_rung_answers_and_nothing_is_left_behind() -> None:
     assert "handle_info" not in verbs
 
 
+def test_what_it_made_is_destroyed_before_it_hangs_up() -> None:
+    slow = {"create": 0.0, "destroy": 0.2}
+    with FakeJanus(lambda request: slow.get(request["janus"], 0.0), reclaim=True) as janus:
+        with ladder(janus) as kept:
+            wait_until(lambda: kept.ok()["create"] >= 1)
+            slow["create"] = 0.2
+            asked = [request["janus"] for request in janus.requests].count("create")
+            wait_until(lambda: [request["janus"] for request in janus.requests].count("create") > asked)
+        # the server keeps sessions whose WebSocket is gone
+        assert not janus.sessions
+
+
 def test_what_is_overdue_is_told_before_its_deadline_and_the_late_answer_too() -> None:
     slow = [0.0]
     with FakeJanus(lambda request: slow[0] if request["janus"] == "ping" else 0.0) as janus:
