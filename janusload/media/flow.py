@@ -12,6 +12,7 @@ import pylibsrtp
 
 from janusload.media import rtcp, srtp
 from janusload.media.clips import Clip
+from janusload.media.consent import Consent
 from janusload.media.ice import Address
 from janusload.media.impairment import Fates
 from janusload.media.quality import Reception
@@ -32,6 +33,8 @@ class Flow:
 
     Attributes:
         tx, rx: libsrtp's sessions; None for plain RTP, which has no RTCP either.
+        consent: to send, from whoever has agreed to it by ICE; None for plain RTP.
+        lost: called on the pump's thread when consent is over.
         fates: what becomes of each packet (see `impairment`); None if all leave at once.
         tap: is given each RTP packet that came, decrypted, and when; must not block. None if nobody listens.
         began_ns: when the clip's first packet was due last, monotonic; 0 before.
@@ -49,6 +52,7 @@ class Flow:
     __slots__ = (
         "began_ns",
         "cname",
+        "consent",
         "every",
         "fates",
         "forged",
@@ -59,6 +63,7 @@ class Flow:
         "keep",
         "late",
         "level_id",
+        "lost",
         "octets",
         "overflowed",
         "packets",
@@ -105,6 +110,8 @@ class Flow:
         incoming: Callable[[bytes, Address], None],
         fates: Fates | None = None,
         tap: Tap | None = None,
+        consent: Consent | None = None,
+        lost: Callable[[], None] = lambda: None,
     ) -> None:
         self.sock = sock
         self.send = sock.send
@@ -118,6 +125,8 @@ class Flow:
         self.payload_type = payload_type
         self.level_id = audio_level_id
         self.incoming = incoming
+        self.consent = consent
+        self.lost = lost
         self.handed_back = 0
         self.slot = 0
         self.sending = True
@@ -164,8 +173,22 @@ class Flow:
         else:
             self.forged += 1
 
+    def transmit(self, datagram: bytes | memoryview) -> None:
+        """Send what is no RTP."""
+        try:
+            self.send(datagram)
+        except OSError:
+            self.send_errors += 1
+
     def hand_back(self, datagram: bytes, address: Address) -> None:
-        """STUN and DTLS (RFC 7983 section 7) are aioice's and OpenSSL's; bounded, as a flood must not fill memory."""
+        """What is no RTP or RTCP (RFC 7983 section 7): consent is dealt with here, the rest is aioice's and OpenSSL's.
+
+        Bounded, as a flood must not fill memory.
+        """
+        if self.consent is not None and (answer := self.consent.take(datagram)) is not None:
+            if answer:
+                self.transmit(answer)
+            return
         if self.handed_back >= HANDED_BACK_LIMIT:
             self.overflowed += 1
             return

@@ -20,6 +20,7 @@ from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol, get_host_addresses
 
 from janusload.errors import MediaError
+from janusload.media.consent import Consent, Credentials
 
 Address = tuple[str, int]
 
@@ -193,6 +194,27 @@ class SocketConnection(aioice.Connection):  # type: ignore[misc]  # aioice is no
         self.closing = False
         self._addresses = addresses
         self._allowed = allowed
+        self._expiring: asyncio.Task[None] | None = None
+
+    async def query_consent(self) -> None:
+        """Nothing: the pump asks for it, see `consent`."""
+
+    def consent(self, address: Address) -> Consent:
+        """Consent on the path to a far end, which ICE has agreed on."""
+        assert self.remote_username is not None and self.remote_password is not None
+        return Consent(
+            local=Credentials(self.local_username, self.local_password),
+            remote=Credentials(self.remote_username, self.remote_password),
+            controlling=self.ice_controlling,
+            tie_breaker=self._tie_breaker,
+            priority=candidate_priority(1, "prflx"),
+            address=address,
+        )
+
+    def expire(self) -> None:
+        """Close, as consent is over."""
+        if not self.closing:
+            self._expiring = asyncio.create_task(self.close())
 
     async def gather_candidates(self) -> None:
         """Bind the sockets; their addresses are the candidates.
@@ -238,7 +260,7 @@ class SocketConnection(aioice.Connection):  # type: ignore[misc]  # aioice is no
         self.closing = True
         await super().close()
         self._check_list.clear()
-        self._query_consent_task = None
+        self._query_consent_task = self._expiring = None
         self.sockets.clear()
 
     def nominated(self) -> tuple[PeerSocket, Address]:

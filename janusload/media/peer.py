@@ -227,7 +227,7 @@ class Peer(Carried):
         for other in self._connection.sockets:
             if other is not transport:
                 other.close()
-        loop = asyncio.get_running_loop()
+        loop, connection = asyncio.get_running_loop(), self._connection
         try:
             # cheaper sends, and the kernel drops what comes from elsewhere
             transport.sock.connect(address)
@@ -250,6 +250,8 @@ class Peer(Carried):
             payload_type=remote.payload_type,
             audio_level_id=remote.audio_level_id,
             incoming=incoming,
+            consent=connection.consent(address),
+            lost=lambda: loop.call_soon_threadsafe(connection.expire),
         )
         flow.sending = remote.sends and not self.paused
         self.flow = flow

@@ -33,6 +33,7 @@ from typing import Any
 from janusload.errors import MediaError
 from janusload.media import rtcp, srtp
 from janusload.media.compiled import NoNativeTick
+from janusload.media.consent import Consent
 from janusload.media.flow import PERIOD_NS, Flow
 from janusload.media.messages import TickChoice
 from janusload.media.native import NativeFlow, NativeTick
@@ -95,7 +96,8 @@ class Pump:
         #: when each slot is to send next
         self._due = [0] * SLOTS
         self._flows: set[Flow] = set()
-        self._reports: list[tuple[int, int, Flow, float]] = []
+        #: what is to be done for flows from time to time, by when
+        self._chores: list[tuple[int, int, Flow, Callable[[], None]]] = []
         self._tie = itertools.count()
         self._commands: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
@@ -173,7 +175,7 @@ class Pump:
                     self._native.run(due, now + ASIDE_NS)
                 else:
                     self._turn()
-                self._report()
+                self._do_chores()
         except BaseException as exc:
             if self._fault is None:
                 raise
@@ -224,6 +226,8 @@ class Pump:
             tick.take(flow, datagram, arrived_ns or time.time_ns())
         if flow.tx is not None:
             self._schedule_report(flow, FIRST_REPORT_S)
+        if flow.consent is not None:
+            self._await_consent(flow, flow.consent)
 
     def _release(self, flow: Flow, released: Callable[[], None]) -> None:
         if flow in self._flows:
@@ -246,19 +250,34 @@ class Pump:
             tick.send(slot, self._due[slot])
         self._due[slot] += PERIOD_NS
 
+    def _schedule(self, flow: Flow, pause_s: float, chore: Callable[[], None]) -> None:
+        at = time.monotonic_ns() + int(pause_s * 1e9)
+        heapq.heappush(self._chores, (at, next(self._tie), flow, chore))
+
+    def _do_chores(self) -> None:
+        now = time.monotonic_ns()
+        while self._chores and self._chores[0][0] <= now:
+            *_, flow, chore = heapq.heappop(self._chores)
+            if flow in self._flows:
+                chore()
+
     def _schedule_report(self, flow: Flow, mean_s: float) -> None:
         # RFC 3550 section 6.2: between half and one and a half of the mean, so that reports do not come in step
-        at = time.monotonic_ns() + int(mean_s * 1e9 * (0.5 + random.random()))
-        heapq.heappush(self._reports, (at, next(self._tie), flow, mean_s))
+        self._schedule(flow, mean_s * (0.5 + random.random()), lambda: self._report(flow, mean_s))
 
-    def _report(self) -> None:
-        """Send the RTCP reports that are due."""
-        now = time.monotonic_ns()
-        while self._reports and self._reports[0][0] <= now:
-            *_, flow, mean_s = heapq.heappop(self._reports)
-            if flow in self._flows:
-                self._send_rtcp(flow)
-                self._schedule_report(flow, min(2 * mean_s, REPORT_S))
+    def _report(self, flow: Flow, mean_s: float) -> None:
+        self._send_rtcp(flow)
+        self._schedule_report(flow, min(2 * mean_s, REPORT_S))
+
+    def _await_consent(self, flow: Flow, consent: Consent) -> None:
+        self._schedule(flow, consent.pause_s(), lambda: self._ask_consent(flow, consent))
+
+    def _ask_consent(self, flow: Flow, consent: Consent) -> None:
+        if consent.over:
+            flow.lost()
+            return
+        flow.transmit(consent.ask())
+        self._await_consent(flow, consent)
 
     def _send_rtcp(self, flow: Flow, ending: bytes = b"") -> None:
         now = time.time_ns()
@@ -277,10 +296,7 @@ class Pump:
         if srtp.lib.srtp_protect_rtcp(flow.tx, self._cdata, self._length):
             flow.send_errors += 1
             return
-        try:
-            flow.sock.send(self._view[: self._length[0]])
-        except OSError:
-            flow.send_errors += 1
+        flow.transmit(self._view[: self._length[0]])
 
 
 def _sleep_until(moment_ns: int) -> None:

@@ -9,7 +9,6 @@ import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-import aioice.ice
 import pytest
 from aiortc.rtcdtlstransport import generate_certificate
 from cryptography import x509
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 from janusload.errors import MediaError
+from janusload.media import consent
 from janusload.media.carried import PeerState
 from janusload.media.peer import Peer, SharedCertificate
 from tests.media.test_peer import Place, play, received, until
@@ -149,9 +149,8 @@ def test_garbage_at_any_moment_changes_nothing(seed: int) -> None:
 
 
 def test_a_remote_port_that_moves_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.05)
-    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 3)
-    monkeypatch.setattr(aioice.stun, "RETRY_RTO", 0.05)
+    monkeypatch.setattr(consent, "CHECK_S", 0.05)
+    monkeypatch.setattr(consent, "EXPIRES_S", 0.3)
 
     async def scene(place: Place) -> None:
         caller, callee = await place.pair()

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
-import aioice.ice
 import pytest
 
 from janusload.addresses import is_private
 from janusload.errors import MediaError
+from janusload.media import consent
 from janusload.media.carried import PeerState
 from janusload.media.peer import Peer, SharedCertificate
 from janusload.media.pump import Pump
@@ -113,15 +113,16 @@ def test_several_interfaces_leave_one_socket() -> None:
 
 
 def test_consent_checks_go_on_through_the_pump(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.05)
-    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 3)
-    monkeypatch.setattr(aioice.stun, "RETRY_RTO", 0.1)
+    monkeypatch.setattr(consent, "CHECK_S", 0.05)
+    monkeypatch.setattr(consent, "EXPIRES_S", 0.5)
 
     async def scene(place: Place) -> None:
         caller, callee = await place.pair()
         await asyncio.sleep(1.0)
         assert (caller.state, callee.state) == (PeerState.CONNECTED, PeerState.CONNECTED)
         # a host that vanishes without a word
+        assert caller.flow is not None
+        monkeypatch.setattr(caller.flow.consent, "take", lambda _: b"")
         caller._connection.request_received = lambda *_: None
         await until(lambda: callee.state is PeerState.FAILED)
         assert callee.error is not None and callee.error.phase == "ice"
