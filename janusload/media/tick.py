@@ -7,6 +7,9 @@ What makes it cheap, measured on loopback against a process that returns every d
 
 - One level-triggered epoll polled until it is empty. A `recv` that finds nothing costs 1.3 us; reading one packet per
   flow and tick starves RTP behind RTCP and STUN.
+- Between two looks at the clock a few datagrams are read: all that waits for 400 flows takes 7 ms, and what is due
+  meanwhile leaves late (at 70 % of a core 1.2 % of the packets were more than 5 ms late, and then 0.3 %: medians of six
+  interleaved runs).
 - Header, payload and authentication tag are written into one buffer; SRTP works in place through pylibsrtp's own
   cffi handle, as pylibsrtp's `protect` would copy every packet three times.
 
@@ -38,6 +41,9 @@ _EXTENSION_OF_ONE_WORD = 0xBEDE0001
 _SEQUENCE_TIMESTAMP_SSRC = struct.Struct("!HII")
 _STAMP = struct.Struct("qq")
 
+
+#: datagrams read between two looks at the clock: some 0.5 ms
+_READ_AT_ONCE = 32
 
 F = TypeVar("F", bound=Flow, contravariant=True)
 
@@ -191,8 +197,7 @@ class PythonTick:
         # all slots: epoll tells only of sockets that have something
         poll, flows, view, clock = self._epoll.poll, self._flows, self._view, time.monotonic_ns
         buffers = [view]
-        most = max(len(flows), 1)
-        while ready := poll(0, most):
+        while ready := poll(0, _READ_AT_ONCE):
             for fd, _ in ready:
                 flow = flows.get(fd)
                 if flow is None:

@@ -198,7 +198,7 @@ def subjects(folder: Path, lab: Lab, ports: tuple[str, str] | None, with_pion: b
         ticks.append("c")
     except NoNativeTick as exc:
         print(f"left out: our C tick ({exc})")
-    numbers = tuple(each for each in (20, 100, 200) if each <= largest)
+    numbers = tuple(each for each in (20, 100, 150, 200) if each <= largest)
     found = [
         Subject("aiortc, encoder", lambda n: [python, own("aiortc"), str(n), "encode"], (10,)),
         Subject("aiortc, pre-encoded", lambda n: [python, own("aiortc"), str(n), "packets"], (20,)),

@@ -199,6 +199,25 @@ def test_more_than_there_is_room_for_is_read_in_turns() -> None:
         assert flow.handed_back + flow.overflowed == 400
 
 
+def test_where_time_is_short_python_reads_a_few_and_everybody_gets_a_turn() -> None:
+    with ExitStack() as stack:
+        tick = PythonTick(1, Lateness())
+        made = [stack.enter_context(flow_and_far()) for _ in range(60)]
+        for flow, _ in made:
+            tick.add(flow)
+        stack.callback(tick.close)
+        for _, far in made:
+            far.sock.send(b"\0one")
+            far.sock.send(b"\0two")
+        tick.drain(0, 0)
+        assert 0 < sum(flow.handed_back for flow, _ in made) <= 32
+        for _ in range(3):
+            tick.drain(0, 0)
+        assert all(flow.handed_back for flow, _ in made)
+        tick.drain(0, time.monotonic_ns() + 10**10)
+        assert all(flow.handed_back == 2 for flow, _ in made)
+
+
 def test_it_runs_by_itself_until_it_is_time() -> None:
     with flow_and_far(TickChoice.C) as (flow, far), flow_and_far(TickChoice.C) as (other, other_far):
         tick = NativeTick(4, Lateness())
