@@ -9,8 +9,9 @@ for. The floor is a C loop that sends and receives as many datagrams of the same
 the reflector, whose one thread is seldom asleep, and once to one that has a thread for each participant, as Janus has:
 waking it is the sender's cost.
 
-Rows that say "each other" are two workers of ours whose peers talk to each other; the second of them has as many
-participants as keep both workers at 70 % of a core, by what the first took: does RTP still leave in time?
+Rows that say "each other" have no Janus: the peers of one pion, or of two workers of ours, talk to each other. The
+second of ours has as many participants as keep both workers at 70 % of a core, by what the first took: does RTP still
+leave in time?
 """
 
 from __future__ import annotations
@@ -204,7 +205,16 @@ def subjects(folder: Path, lab: Lab, ports: tuple[str, str] | None, with_pion: b
         Subject("aiortc, pre-encoded", lambda n: [python, own("aiortc"), str(n), "packets"], (20,)),
     ]
     if with_pion:
-        found.append(Subject("pion", lambda n: [str(folder / "pion"), lab_side(lab), str(n), str(clip_file)], numbers))
+        pion = str(folder / "pion")
+        found.append(Subject("pion", lambda n: [pion, lab_side(lab), str(n), str(clip_file)], numbers))
+        found.append(
+            Subject(
+                "pion, each other",
+                lambda n: [pion, lab_side(lab), str(n), str(clip_file), "each-other"],
+                numbers[-1:],
+                with_janus=False,
+            )
+        )
     for tick in ticks:
         found.append(
             Subject(

@@ -2,7 +2,7 @@
 //
 // Speaks JSON lines: writes {"up": true} before it makes the first peer, {"offer": number, "sdp": ...}, reads {"answer": number, "sdp": ...}; writes
 // {"ready": true} when every peer has heard something, and {"sent": n, "received": n} for each {"count": true}.
-// Ends with its standard input. The packets' bytes come from a file: two bytes of length, big endian, then the payload.
+// With "each-other" the peers talk in pairs, and no offer is written. Ends with its standard input. The packets' bytes come from a file: two bytes of length, big endian, then the payload.
 package main
 
 import (
@@ -69,8 +69,9 @@ func newAPI(address string) *webrtc.API {
 }
 
 func main() {
-	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: pion ADDRESS COUNT CLIP")
+	eachOther := len(os.Args) == 5 && os.Args[4] == "each-other"
+	if len(os.Args) != 4 && !eachOther {
+		fmt.Fprintln(os.Stderr, "usage: pion ADDRESS COUNT CLIP [each-other]")
 		os.Exit(2)
 	}
 	count, err := strconv.Atoi(os.Args[2])
@@ -120,13 +121,24 @@ func main() {
 	}
 	go func() {
 		for number, peer := range peers {
+			if eachOther && number%2 == 1 {
+				continue // was called
+			}
 			offer, err := peer.CreateOffer(nil)
 			must(err)
-			gathered := webrtc.GatheringCompletePromise(peer)
-			must(peer.SetLocalDescription(offer))
-			<-gathered
+			described := describe(peer, offer)
+			if eachOther {
+				callee := peers[number+1]
+				must(callee.SetRemoteDescription(described))
+				answer, err := callee.CreateAnswer(nil)
+				must(err)
+				must(peer.SetRemoteDescription(describe(callee, answer)))
+				go talk(tracks[number], packets, uint16(number))
+				go talk(tracks[number+1], packets, uint16(number+1))
+				continue
+			}
 			mine := number
-			write(line{Offer: &mine, SDP: peer.LocalDescription().SDP})
+			write(line{Offer: &mine, SDP: described.SDP})
 		}
 	}()
 	input := bufio.NewScanner(os.Stdin)
@@ -142,6 +154,14 @@ func main() {
 		must(peers[number].SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: said.SDP}))
 		go talk(tracks[number], packets, uint16(number))
 	}
+}
+
+// describe takes a description as the peer's own; returns it with all candidates.
+func describe(peer *webrtc.PeerConnection, own webrtc.SessionDescription) webrtc.SessionDescription {
+	gathered := webrtc.GatheringCompletePromise(peer)
+	must(peer.SetLocalDescription(own))
+	<-gathered
+	return *peer.LocalDescription()
 }
 
 // talk sends a packet every 20 ms, as an application of pion does.
