@@ -20,8 +20,9 @@ def test_people_who_come_and_go_stall_it_for_good_and_it_is_named_with_evidence(
         run = ran(CHURN, tmp_path / "run")
         if run.report != "crashed":
             break
-        # one in some tens of these runs ends so before it can stall (docs/verdicts.md): another bug of that version
-        assert "SIGSEGV" in run.rule and "crashed" in {kind for _, kind in stalls_of(run.marker)}, run.rule
+        # seen once in some twenty such runs, after 2.8 s of churn: another bug of that version, and rightly named
+        assert re.search(r"SIG(SEGV|ABRT)", run.rule), run.rule
+        assert "crashed" in {kind for _, kind in stalls_of(run.marker)}, run.rule
     stalls = stalls_of(run.marker)
     assert stalls, run.summary["headline"]
     assert (stalls[0][0] - run.last_join_ns) / 1e9 <= 3.5, "three probe periods, and what a busy machine adds"

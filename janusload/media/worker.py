@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -22,8 +23,9 @@ from typing import Any
 
 from janusload.addresses import is_private
 from janusload.errors import MediaError
-from janusload.media import clips, ice, impairment, messages, sdp
+from janusload.media import clips, ice, impairment, messages, native, sdp
 from janusload.media.carried import Carried, PeerState
+from janusload.media.compiled import NoNativeTick
 from janusload.media.flow import Tap
 from janusload.media.hearing import Heard, Listener
 from janusload.media.impairment import Fates
@@ -371,6 +373,10 @@ def main(argv: list[str] | None = None) -> int:
     die_with_parent(options.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_open_files_limit()
+    if options.tick != TickChoice.PYTHON:
+        # at normal priority: the first use compiles it
+        with contextlib.suppress(NoNativeTick):
+            native.library()
     # before there are other threads: they inherit it
     real_time = take_real_time()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
