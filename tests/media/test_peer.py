@@ -11,10 +11,13 @@ import pytest
 
 from janusload.addresses import is_private
 from janusload.errors import MediaError
+from janusload.lab import Lab
 from janusload.media import consent
 from janusload.media.carried import PeerState
+from janusload.media.ice import local_addresses
 from janusload.media.peer import Peer, SharedCertificate
 from janusload.media.pump import Pump
+from tests.media.echotest import echotest
 from tests.media.flows import CLIP
 
 CERTIFICATE = SharedCertificate.generateCertificate()
@@ -127,6 +130,27 @@ def test_consent_checks_go_on_through_the_pump(monkeypatch: pytest.MonkeyPatch) 
         await until(lambda: callee.state is PeerState.FAILED)
         assert callee.error is not None and callee.error.phase == "ice"
         assert "consent" in str(callee.error)
+
+    play(scene)
+
+
+@pytest.mark.lab
+def test_a_real_janus_consents_for_as_long_as_it_is_asked(each_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consent, "CHECK_S", 0.1)
+    monkeypatch.setattr(consent, "EXPIRES_S", 1.5)
+
+    async def scene(place: Place) -> None:
+        with echotest(each_lab.url) as janus:
+            peer = place.peer(addresses=local_addresses(each_lab.address))
+            answer = janus.call(janus.attach(), {"type": "offer", "sdp": await peer.offer()})
+            await peer.accept(answer["sdp"], 10)
+            await asyncio.sleep(3.5)
+            assert peer.state is PeerState.CONNECTED
+            assert peer.flow is not None and peer.flow.consent is not None
+            # it answers all the same; nobody hears it
+            monkeypatch.setattr(peer.flow.consent, "take", lambda _: b"")
+            await until(lambda: peer.state is PeerState.FAILED)
+            assert "consent" in str(peer.error)
 
     play(scene)
 
