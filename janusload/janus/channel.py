@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import gevent
+import gevent.event
 import gevent.hub
 
 from janusload.errors import ConnectFailed, ConnectionLost, JanusError, SendBlocked, UsageError
@@ -83,6 +84,8 @@ class Channel:
         self._socket: WebSocket | None = None
         self._timer: Any = None
         self._timer_ns: int | None = None
+        #: set when nothing is under way any more, for who waits to part
+        self._settled: gevent.event.Event | None = None
         self._closed: JanusError | None = ConnectionLost("the WebSocket to Janus is not open yet")
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -152,16 +155,18 @@ class Channel:
         self._socket.begin(attempt.answered_ns)
         return self
 
-    def settle(self, within_s: float = SETTLE_S) -> bool:
-        """Wait until nothing is under way any more, but no longer than that; returns whether it came to that.
+    def part(self, within_s: float = SETTLE_S) -> None:
+        """Close it once all that is under way was answered, or after so long at the latest.
 
-        For what was destroyed just before `close`: closing with answers unread resets the TCP connection, and a server
-        that is held up may then lose what it had not read yet.
+        For what was destroyed just before: closing with answers unread resets the TCP connection, and a server that is
+        held up may then lose what it had not read yet.
         """
-        until = time.monotonic() + within_s
-        while self.is_open and self.in_flight and time.monotonic() < until:
-            gevent.sleep(0.005)
-        return not self.in_flight
+        try:
+            if self.in_flight:
+                self._settled = gevent.event.Event()
+                self._settled.wait(within_s)
+        finally:
+            self.close()
 
     def close(self, cause: JanusError | None = None, outcome: Outcome = Outcome.CUT) -> None:
         """Close the WebSocket; what is pending ends as `cut`. Idempotent, and never waits for the server."""
@@ -258,10 +263,7 @@ class Channel:
             try:
                 waiter.get()
             except BaseException:
-                # nobody takes the answer any more
-                transaction.on_done = on_late
-                if transaction.outcome is not None and on_late is not None:
-                    on_late(transaction)
+                transaction.disown()
                 raise
         if transaction.error is not None:
             raise _anew(transaction.error)
@@ -360,6 +362,8 @@ class Channel:
                 _call(observer, transaction, True)
             if transaction.on_late is not None:
                 _call(transaction.on_late, transaction)
+        if self._settled is not None and not self.in_flight:
+            self._settled.set()
 
 
 class _Wake:

@@ -121,6 +121,12 @@ class Transaction:
         self.error: JanusError | None = None
         self.told = False
 
+    def disown(self) -> None:
+        """Nobody takes the answer any more: what it creates is treated as if it came late."""
+        self.on_done = self.on_late
+        if self.outcome is not None and self.on_late is not None:
+            self.on_late(self)
+
     def __repr__(self) -> str:
         return f"<Transaction {self.id} {self.name} {self.outcome or 'pending'}>"
 

@@ -289,9 +289,7 @@ class _Run:
         # A full collection over all that was imported takes tens of milliseconds; nothing leaves in them.
         gc.collect()
         gc.freeze()
-        end = conductor.run()
-        gevent.sleep(0.2)  # what was destroyed on the way out is on its way
-        return end
+        return conductor.run()
 
     def _write_fleet(self, fleet: Fleet) -> None:
         self._folder.write_meta(fleet={**self._crew._asdict(), "took_part": fleet.facts()})

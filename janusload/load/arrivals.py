@@ -83,13 +83,12 @@ class Arrivals:
 
     def close(self) -> None:
         """Destroy what is left and close the pool; what is pending ends as cut."""
-        if self._sweeper is not None:
-            self._sweeper.join(timeout=1)
         if self._keeper is not None:
             self._keeper.kill()
         until = time.monotonic() + SETTLE_S
+        while (self._unwanted or self.in_flight) and time.monotonic() < until:
+            gevent.sleep(0.005)
         for connection in self._pool:
-            connection.settle(until - time.monotonic())
             connection.close()
         self._alarm.close()
 

@@ -44,6 +44,5 @@ class EchoPeer:
         if self._connection is not None:
             for session in list(self._connection.sessions.values()):
                 session.close()
-            self._connection.settle()
-            self._connection.close()
+            self._connection.part()
         self._peer = self._connection = None

@@ -432,8 +432,7 @@ class Life:
         if self._session is not None:
             self._session.close()
         if self._connection is not None:
-            self._connection.settle()
-            self._connection.close()
+            self._connection.part()
         self._connection = self._session = self._handle = None
 
     # -- what is there ----------------------------------------------------------------------------------------------

@@ -149,14 +149,14 @@ class Ladder:
     def stop(self) -> None:
         """Ask no more; what was not answered yet is not recorded."""
         gevent.killall(list(self._greenlets))
+        if self._connection is not None:
+            for session in list(self._connection.sessions.values()):
+                session.close()
         if self._echo is not None:
             self._echo.close()
         self._let_go()
         if self._connection is not None:
-            for session in list(self._connection.sessions.values()):
-                session.close()
-            self._connection.settle()
-            self._connection.close()
+            self._connection.part()
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -322,10 +322,9 @@ class Ladder:
         try:
             done.wait()
         except gevent.GreenletExit:
-            # nobody takes the answer any more
-            transaction.on_done = on_late
-            if transaction.outcome is not None:
-                on_late(transaction)
+            # and no news of the rung: nobody asks any more
+            transaction.on_late = on_late
+            transaction.disown()
             raise
         error = transaction.error
         if transaction.answered_ns is not None or not connection.is_open:

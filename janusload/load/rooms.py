@@ -48,7 +48,7 @@ def made(stage: Stage, tables: list[RoomsTable], first: int, *, plain_rtp: bool)
     with ExitStack() as stack:
         connection = stack.enter_context(stage.connection("rooms", Source.HOUSEKEEPING))
         session = connection.create(keepalive_s=stage.keepalive_s)
-        stack.callback(connection.settle)
+        stack.callback(connection.part)
         stack.callback(session.close)
         handles: dict[str, Handle] = {}
         patience = Patience()

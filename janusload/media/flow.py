@@ -183,7 +183,7 @@ class Flow:
     def hand_back(self, datagram: bytes, address: Address) -> None:
         """What is no RTP or RTCP (RFC 7983 section 7): consent is dealt with here, the rest is aioice's and OpenSSL's.
 
-        Bounded, as a flood must not fill memory.
+        What waits for them is bounded, as a flood must not fill memory.
         """
         if self.consent is not None and (answer := self.consent.take(datagram)) is not None:
             if answer:

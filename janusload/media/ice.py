@@ -2,7 +2,7 @@
 
 aioice would bind a socket on every interface and read it through asyncio until the end. Here a peer has a socket of
 its own, bound where it is wanted; asyncio reads it until the handshake is done, then the pump does, and hands
-whatever is not RTP or RTCP back to aioice (RFC 7983 section 7), so that consent checks (RFC 7675) and DTLS go on.
+what is neither RTP, RTCP nor a check of consent (see `consent`) back to aioice (RFC 7983 section 7): DTLS goes on.
 """
 
 from __future__ import annotations
@@ -194,13 +194,14 @@ class SocketConnection(aioice.Connection):  # type: ignore[misc]  # aioice is no
         self.closing = False
         self._addresses = addresses
         self._allowed = allowed
+        #: nobody else keeps the task
         self._expiring: asyncio.Task[None] | None = None
 
     async def query_consent(self) -> None:
         """Nothing: the pump asks for it, see `consent`."""
 
     def consent(self, address: Address) -> Consent:
-        """Consent on the path to a far end, which ICE has agreed on."""
+        """Consent on the path to a far end; once ICE has agreed on one, roles are settled."""
         assert self.remote_username is not None and self.remote_password is not None
         return Consent(
             local=Credentials(self.local_username, self.local_password),
@@ -260,7 +261,6 @@ class SocketConnection(aioice.Connection):  # type: ignore[misc]  # aioice is no
         self.closing = True
         await super().close()
         self._check_list.clear()
-        self._query_consent_task = self._expiring = None
         self.sockets.clear()
 
     def nominated(self) -> tuple[PeerSocket, Address]:

@@ -51,6 +51,9 @@ FILL = 50
 #: how long the C tick may run by itself: what it hands back waits so long, as do our reports
 ASIDE_NS = 50_000_000
 
+#: reports and requests for consent between two slots: some 2 ms
+CHORES_AT_ONCE = 100
+
 #: mean interval of RTCP reports, as browsers have it for audio (RFC 3550 section 6.2: 5 s at least); the first ones are
 #: closer together, each after twice the time of the one before, so that the round trip is soon known
 REPORT_S = 5.0
@@ -166,6 +169,7 @@ class Pump:
                         due[index] += ((now - due[index]) // PERIOD_NS + 1) * PERIOD_NS
                 self._obey()
                 if not self._flows:
+                    self._chores.clear()
                     # cleared before the look at the commands, so that none is overlooked
                     self._wake.clear()
                     if not self._commands and not self._stopped:
@@ -256,7 +260,10 @@ class Pump:
 
     def _do_chores(self) -> None:
         now = time.monotonic_ns()
-        while self._chores and self._chores[0][0] <= now:
+        # not all at once where this process was held up: packets are due meanwhile
+        for _ in range(CHORES_AT_ONCE):
+            if not self._chores or self._chores[0][0] > now:
+                return
             *_, flow, chore = heapq.heappop(self._chores)
             if flow in self._flows:
                 chore()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import logging
 import os
@@ -23,9 +22,8 @@ from typing import Any
 
 from janusload.addresses import is_private
 from janusload.errors import MediaError
-from janusload.media import clips, ice, impairment, messages, native, sdp
+from janusload.media import clips, ice, impairment, messages, sdp
 from janusload.media.carried import Carried, PeerState
-from janusload.media.compiled import NoNativeTick
 from janusload.media.flow import Tap
 from janusload.media.hearing import Heard, Listener
 from janusload.media.impairment import Fates
@@ -58,9 +56,8 @@ SWITCH_INTERVAL_S = 0.0005
 class Worker:
     """Serves one engine over one socket."""
 
-    def __init__(self, number: int, *, public_targets: bool, tick: str, real_time: bool) -> None:
+    def __init__(self, number: int, *, public_targets: bool, tick: str) -> None:
         self._number = number
-        self._real_time = real_time
         self._allowed: Callable[[str], bool] = (lambda _: True) if public_targets else is_private
         self._peers: dict[int, Carried] = {}
         self._telling: dict[int, Telling] = {}
@@ -87,8 +84,13 @@ class Worker:
             "stop": self._stop,
         }
 
-    async def serve(self, sock: socket.socket) -> int:
-        """Serve until the engine says stop or goes away; returns the exit code."""
+    async def serve(self, sock: socket.socket, *, real_time: bool) -> int:
+        """Serve until the engine says stop or goes away; returns the exit code.
+
+        Args:
+            sock: to the engine.
+            real_time: whether this process has real-time priority, for the engine to know.
+        """
         loop = asyncio.get_running_loop()
         await self._clip("speech")
 
@@ -106,7 +108,7 @@ class Worker:
                 "pid": os.getpid(),
                 "tick": self._pump.tick,
                 "without_c": self._pump.without_c,
-                "real_time": self._real_time,
+                "real_time": real_time,
             }
         )
         for work in (self._read(reader), self._measure_lag(), self._tell(), self._listening.run()):
@@ -373,26 +375,16 @@ def main(argv: list[str] | None = None) -> int:
     die_with_parent(options.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_open_files_limit()
-    if options.tick != TickChoice.PYTHON:
-        # at normal priority: the first use compiles it
-        with contextlib.suppress(NoNativeTick):
-            native.library()
-    # before there are other threads: they inherit it
-    real_time = take_real_time()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     sock = socket.socket(fileno=options.fd)
-
-    async def run() -> int:
-        try:
-            worker = Worker(
-                options.number, public_targets=options.public_targets, tick=options.tick, real_time=real_time
-            )
-        except MediaError as exc:
-            sock.sendall(messages.encode({"say": "hello", "refused": str(exc)}))
-            return 1
-        return await worker.serve(sock)
-
-    return asyncio.run(run())
+    try:
+        worker = Worker(options.number, public_targets=options.public_targets, tick=options.tick)
+    except MediaError as exc:
+        sock.sendall(messages.encode({"say": "hello", "refused": str(exc)}))
+        return 1
+    # after the C tick may have been compiled, and before there are other threads: they inherit it
+    real_time = take_real_time()
+    return asyncio.run(worker.serve(sock, real_time=real_time))
 
 
 if __name__ == "__main__":

@@ -169,6 +169,30 @@ def test_closing_cuts_what_is_pending() -> None:
     assert outcomes == [Outcome.CUT]
 
 
+def test_parting_waits_for_answers_but_not_for_long() -> None:
+    delays: dict[str, float | str] = {"destroy": 0.1, "ping": SILENCE}
+    with FakeJanus(lambda request: delays.get(request["janus"], 0.0), reclaim=True) as janus:
+        connection = Connection(janus.url).open()
+        connection.create().close()
+        connection.part()
+        assert not connection.is_open and not janus.sessions
+        connection.open()
+        unanswered = connection.submit("ping")
+        connection.part(0.1)
+        assert not connection.is_open and unanswered.outcome is Outcome.CUT
+
+
+def test_who_is_killed_while_parting_has_parted() -> None:
+    with FakeJanus(lambda request: SILENCE if request["janus"] == "ping" else 0.0) as janus:
+        connection = Connection(janus.url).open()
+        unanswered = connection.submit("ping")
+        parting = gevent.spawn(connection.part, 10)
+        gevent.sleep(0.05)
+        assert connection.is_open
+        parting.kill()
+        assert not connection.is_open and unanswered.outcome is Outcome.CUT
+
+
 def test_keepalives_are_sent_while_idle(janus: FakeJanus) -> None:
     with Connection(janus.url) as connection, connection.create(keepalive_s=0.1):
         wait_until(lambda: sum(r["janus"] == "keepalive" for r in janus.requests) >= 3)

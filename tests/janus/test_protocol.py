@@ -47,6 +47,20 @@ def plugin(data: dict[str, Any]) -> dict[str, Any]:
     return {"plugindata": {"plugin": "janus.plugin.audiobridge", "data": data}}
 
 
+def test_what_nobody_waits_for_any_more_ends_as_if_it_came_late() -> None:
+    undone: list[Transaction] = []
+    under_way, ended, careless = (
+        Transaction("create", "janus.create", 2.0, 0, on_done=pytest.fail, on_late=late)
+        for late in (undone.append, undone.append, None)
+    )
+    ended.outcome = careless.outcome = Outcome.OK
+    for each in (under_way, ended, careless):
+        each.disown()
+    assert undone == [ended] and under_way.on_done is not None
+    under_way.on_done(under_way)
+    assert undone == [ended, under_way]
+
+
 def test_request_carries_fields_and_secret_and_repr_of_nothing_does() -> None:
     janus = JanusProtocol(api_secret="s3cret", token="t0ken")
     transaction = Transaction("attach", "janus.attach", 2.0, 0)

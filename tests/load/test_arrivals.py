@@ -84,6 +84,14 @@ def test_a_slow_server_slows_no_arrival_down() -> None:
     assert all(0.75 < (r.answered_ns - r.sent_ns) / 1e9 < 1.6 for r in late.values())
 
 
+def test_what_a_burst_of_answers_made_is_destroyed_before_it_ends() -> None:
+    with FakeJanus(lambda request: 0.1 if request["janus"] == "create" else 0.0, reclaim=True) as janus:
+        kept = stream(janus, Schedule([plateau(1000, 0.2)]), settle_s=0)
+        assert [record.outcome for record in kept.creates()] == [Outcome.OK] * 200
+        # the server keeps sessions whose WebSocket is gone
+        assert not janus.sessions
+
+
 def test_lost_connections_are_recorded_and_opened_again() -> None:
     state = {"dropped": 0}
 

@@ -105,11 +105,11 @@ def test_every_rung_answers_and_nothing_is_left_behind() -> None:
 
 
 def test_what_it_made_is_destroyed_before_it_hangs_up() -> None:
-    slow = {"create": 0.0, "destroy": 0.2}
+    slow = {"create": 0.0, "destroy": 0.1}
     with FakeJanus(lambda request: slow.get(request["janus"], 0.0), reclaim=True) as janus:
         with ladder(janus) as kept:
             wait_until(lambda: kept.ok()["create"] >= 1)
-            slow["create"] = 0.2
+            slow["create"] = 0.1
             asked = [request["janus"] for request in janus.requests].count("create")
             wait_until(lambda: [request["janus"] for request in janus.requests].count("create") > asked)
         # the server keeps sessions whose WebSocket is gone

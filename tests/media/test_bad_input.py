@@ -150,7 +150,6 @@ def test_garbage_at_any_moment_changes_nothing(seed: int) -> None:
 
 def test_a_remote_port_that_moves_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consent, "CHECK_S", 0.05)
-    monkeypatch.setattr(consent, "EXPIRES_S", 0.3)
 
     async def scene(place: Place) -> None:
         caller, callee = await place.pair()
