@@ -203,7 +203,7 @@ def test_a_peer_that_could_not_be_made_is_not_listened_to(monkeypatch: pytest.Mo
         raise MediaError("no route", phase="ice")
 
     async def ask_for_two() -> int:
-        made = worker.Worker(0, public_targets=False, tick="python", real_time=False)
+        made = worker.Worker(0, public_targets=False, tick="python")
         for number, verb in enumerate((made._offer, made._open)):
             with pytest.raises(MediaError, match="no route"):
                 await verb({"peer": number, **MAKING, "hear": True})
