@@ -8,7 +8,7 @@ from typing import Any
 
 from janusload.errors import JanusError
 from janusload.janus import keepalive
-from janusload.janus.channel import Channel
+from janusload.janus.channel import SETTLE_S, Channel
 from janusload.janus.events import Notification
 from janusload.janus.protocol import Transaction, created_id
 from janusload.janus.session import Session
@@ -73,6 +73,12 @@ class Connection(Channel):
         keepalive.require_fit(keepalive_s, self.session_timeout_s)
         self.request("claim", fields={"session_id": session_id}, timeout_s=timeout_s)
         return self._session(session_id, keepalive_s)
+
+    def part(self, within_s: float = SETTLE_S) -> None:
+        """Destroy all sessions, and close once that and all else that is under way was answered, see `Channel.part`."""
+        for session in list(self.sessions.values()):
+            session.close()
+        super().part(within_s)
 
     def destroy_late(self, transaction: Transaction) -> None:
         """Destroy the session that a `create` made after its timeout."""

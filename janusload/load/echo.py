@@ -42,7 +42,5 @@ class EchoPeer:
         if self._peer is not None:
             self._peer.close()
         if self._connection is not None:
-            for session in list(self._connection.sessions.values()):
-                session.close()
             self._connection.part()
         self._peer = self._connection = None

@@ -429,8 +429,6 @@ class Life:
 
     def _end(self) -> None:
         self._quiet()
-        if self._session is not None:
-            self._session.close()
         if self._connection is not None:
             self._connection.part()
         self._connection = self._session = self._handle = None

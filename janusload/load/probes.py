@@ -149,9 +149,6 @@ class Ladder:
     def stop(self) -> None:
         """Ask no more; what was not answered yet is not recorded."""
         gevent.killall(list(self._greenlets))
-        if self._connection is not None:
-            for session in list(self._connection.sessions.values()):
-                session.close()
         if self._echo is not None:
             self._echo.close()
         self._let_go()

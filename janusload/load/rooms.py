@@ -49,7 +49,6 @@ def made(stage: Stage, tables: list[RoomsTable], first: int, *, plain_rtp: bool)
         connection = stack.enter_context(stage.connection("rooms", Source.HOUSEKEEPING))
         session = connection.create(keepalive_s=stage.keepalive_s)
         stack.callback(connection.part)
-        stack.callback(session.close)
         handles: dict[str, Handle] = {}
         patience = Patience()
         found: dict[str, list[int]] = {}

@@ -34,7 +34,7 @@ class Flow:
     Attributes:
         tx, rx: libsrtp's sessions; None for plain RTP, which has no RTCP either.
         consent: to send, from whoever has agreed to it by ICE; None for plain RTP.
-        lost: called on the pump's thread when consent is over.
+        on_lost: called on the pump's thread when consent is over.
         fates: what becomes of each packet (see `impairment`); None if all leave at once.
         tap: is given each RTP packet that came, decrypted, and when; must not block. None if nobody listens.
         began_ns: when the clip's first packet was due last, monotonic; 0 before.
@@ -63,8 +63,8 @@ class Flow:
         "keep",
         "late",
         "level_id",
-        "lost",
         "octets",
+        "on_lost",
         "overflowed",
         "packets",
         "payload_type",
@@ -111,7 +111,7 @@ class Flow:
         fates: Fates | None = None,
         tap: Tap | None = None,
         consent: Consent | None = None,
-        lost: Callable[[], None] = lambda: None,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self.sock = sock
         self.send = sock.send
@@ -126,7 +126,7 @@ class Flow:
         self.level_id = audio_level_id
         self.incoming = incoming
         self.consent = consent
-        self.lost = lost
+        self.on_lost = on_lost
         self.handed_back = 0
         self.slot = 0
         self.sending = True

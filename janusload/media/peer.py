@@ -251,7 +251,7 @@ class Peer(Carried):
             audio_level_id=remote.audio_level_id,
             incoming=incoming,
             consent=connection.consent(address),
-            lost=lambda: loop.call_soon_threadsafe(connection.expire),
+            on_lost=lambda: loop.call_soon_threadsafe(connection.expire),
         )
         flow.sending = remote.sends and not self.paused
         self.flow = flow

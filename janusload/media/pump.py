@@ -281,7 +281,7 @@ class Pump:
 
     def _ask_consent(self, flow: Flow, consent: Consent) -> None:
         if consent.over:
-            flow.lost()
+            flow.on_lost()
             return
         flow.transmit(consent.ask())
         self._await_consent(flow, consent)

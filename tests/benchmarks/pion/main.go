@@ -1,8 +1,10 @@
 // The pion client of bench_media: N peer connections with one Opus stream each way, 50 packets a second.
 //
-// Speaks JSON lines: writes {"up": true} before it makes the first peer, {"offer": number, "sdp": ...}, reads {"answer": number, "sdp": ...}; writes
-// {"ready": true} when every peer has heard something, and {"sent": n, "received": n} for each {"count": true}.
-// With "each-other" the peers talk in pairs, and no offer is written. Ends with its standard input. The packets' bytes come from a file: two bytes of length, big endian, then the payload.
+// Speaks JSON lines: writes {"up": true} before it makes the first peer, {"offer": number, "sdp": ...}, reads
+// {"answer": number, "sdp": ...}; writes {"ready": true} when every peer has heard something, and
+// {"sent": n, "received": n} for each {"count": true}. With "each-other" the peers talk in pairs, and no offer is
+// written. Ends with its standard input. The packets' bytes come from a file: two bytes of length, big endian, then the
+// payload.
 package main
 
 import (
