@@ -6,6 +6,8 @@ import functools
 import itertools
 import random
 import socket
+import struct
+import time
 from collections.abc import Callable
 
 import pylibsrtp
@@ -173,6 +175,24 @@ class Flow:
         else:
             self.forged += 1
 
+    def depart(self, datagram: bytes | memoryview, octets: int, due_ns: int) -> int | None:
+        """Send RTP that was due at `due_ns`, monotonic; how late it left, None if the kernel refused it.
+
+        Args:
+            octets: of payload.
+        """
+        try:
+            self.sent_bytes += self.send(datagram)
+        except OSError:
+            self.send_errors += 1
+            return None
+        self.sent += 1
+        self.octets += octets
+        late_ns = time.monotonic_ns() - due_ns
+        if late_ns > LATE_NS:
+            self.late += 1
+        return late_ns
+
     def transmit(self, datagram: bytes | memoryview) -> None:
         """Send what is no RTP."""
         try:
@@ -215,19 +235,34 @@ class Flow:
                 self.remote_lost_share = min(1.0, max(0, block.cumulative_lost) / self.used)
 
 
+#: of a packet, as it is sent: the bytes of its payload, none if it is left out; the header's first two bytes, without
+#: payload type; what comes behind the header; whether the next packet has the same timestamp
+LaidOut = tuple[int, int, bytes, bool]
+
+# RFC 3550 section 5.1, RFC 8285 section 4.2
+_VERSION, _EXTENDED, _MARKER = 0x8000, 0x1000, 0x80
+_EXTENSION_OF_ONE_WORD = 0xBEDE0001
+
+
 @functools.lru_cache(maxsize=64)
-def laid_out(clip: Clip, level_id: int | None) -> tuple[tuple[bytes, int, int, int], ...]:
-    """(payload, extension word, marker bit, whether the next has the same timestamp) of each packet.
+def laid_out(clip: Clip, level_id: int | None) -> tuple[LaidOut, ...]:
+    """A clip's packets as they are sent, with their audio level as header extension `level_id`, if one was agreed on.
 
     The extension has a one-byte header, V bit and level as in RFC 6464 section 3. The flows that play a clip share it:
     400 packets take 60 kB.
     """
-    extensions = [0] * len(clip.packets)
+    first, extensions = _VERSION, [b""] * len(clip.packets)
     if level_id is not None:
         # length field 0 means one byte of data; the V bit says that there is voice
-        extensions = [level_id << 28 | ((level < 127) << 7 | level) << 16 for level in clip.levels]
+        words = (level_id << 28 | ((level < 127) << 7 | level) << 16 for level in clip.levels)
+        first, extensions = first | _EXTENDED, [struct.pack("!II", _EXTENSION_OF_ONE_WORD, each) for each in words]
     last = set(itertools.accumulate(clip.frames))
     return tuple(
-        (payload, extension, 0x80 if at + 1 in last else 0, int(bool(last) and at + 1 not in last))
-        for at, (payload, extension) in enumerate(zip(clip.packets, extensions, strict=True))
+        (
+            len(payload),
+            first | _MARKER * (at in last),
+            extension + payload,
+            bool(last) and at not in last,
+        )
+        for at, (payload, extension) in enumerate(zip(clip.packets, extensions, strict=True), 1)
     )

@@ -46,8 +46,8 @@ _FORESEEN = 256
 
 class _Packet(ctypes.Structure):
     _fields_ = (
-        ("payload", ctypes.c_char_p),
-        *((name, ctypes.c_uint32) for name in ("size", "extension", "marker", "more")),
+        ("rest", ctypes.c_char_p),
+        *((name, ctypes.c_uint32) for name in ("size", "octets", "first", "more")),
     )
 
 
@@ -261,7 +261,9 @@ class NativeFlow(Flow):
 def _packets(clip: Clip, level_id: int | None) -> Any:
     """A clip's packets for C, shared by the flows that play it. The payloads live as long as this does."""
     packets = laid_out(clip, level_id)
-    return (_Packet * len(packets))(*(_Packet(each[0], len(each[0]), *each[1:]) for each in packets))
+    return (_Packet * len(packets))(
+        *(_Packet(rest, len(rest), octets, first, more) for octets, first, rest, more in packets)
+    )
 
 
 def _address(pointer: Any) -> int:

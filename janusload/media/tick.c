@@ -10,6 +10,7 @@
 #include <time.h>
 
 enum {
+    HEADER = 12,         /* RFC 3550 section 5.1 */
     LARGEST = 2048,      /* as tick.BUFFER_BYTES */
     TRAILER = 160,       /* as tick.TRAILER_BYTES */
     BATCH = 4,           /* datagrams that are read by one call */
@@ -27,11 +28,11 @@ enum {
 typedef int (*srtp_function)(void *session, void *packet, int *length);
 
 struct packet {
-    const uint8_t *payload;
-    uint32_t size;
-    uint32_t extension; /* 0: none */
-    uint32_t marker;    /* 0x80, or 0 */
-    uint32_t more;      /* the next one has the same timestamp, and leaves with it */
+    const uint8_t *rest; /* behind the header: extension and payload */
+    uint32_t size;       /* of the rest */
+    uint32_t octets;     /* of the payload; 0: left out */
+    uint32_t first;      /* the header's first two bytes, without payload type */
+    uint32_t more;       /* the next one has the same timestamp, and leaves with it */
 };
 
 /* as quality.Reception */
@@ -161,26 +162,18 @@ void tick_skip(struct tick *tick, struct slot *slot, int64_t periods, int64_t pe
 static void send_one(struct tick *tick, struct flow *flow, const struct packet *packet, int64_t due_ns)
 {
     _Alignas(16) uint8_t buffer[LARGEST];
-    int length = 12;
+    int length = HEADER + packet->size;
 
     flow->sequence = (flow->sequence + 1) & 0xFFFF;
     flow->used++;
     int copies = flow->copies ? flow->copies[flow->copy++ % FORESEEN] : 1;
     if (!copies)
         return;
-    buffer[0] = packet->extension ? 0x90 : 0x80;
-    buffer[1] = flow->second | packet->marker;
+    put16(buffer, packet->first | flow->second);
     put16(buffer + 2, flow->sequence);
     put32(buffer + 4, flow->timestamp);
     put32(buffer + 8, flow->ssrc);
-    if (packet->extension) {
-        /* RFC 8285 section 4.2: one word of one-byte headers */
-        put32(buffer + 12, 0xBEDE0001);
-        put32(buffer + 16, packet->extension);
-        length = 20;
-    }
-    memcpy(buffer + length, packet->payload, packet->size);
-    length += packet->size;
+    memcpy(buffer + HEADER, packet->rest, packet->size);
     flow->second = flow->payload_type;
     /* plain RTP has no session */
     if (flow->tx && tick->protect(flow->tx, buffer, &length)) {
@@ -195,7 +188,7 @@ static void send_one(struct tick *tick, struct flow *flow, const struct packet *
         }
         flow->sent_bytes += bytes;
         flow->sent++;
-        flow->octets += packet->size;
+        flow->octets += packet->octets;
         int64_t late_ns = now_ns(CLOCK_MONOTONIC) - due_ns;
         if (late_ns > tick->late_after_ns)
             flow->late++;
@@ -221,7 +214,7 @@ void tick_send(struct tick *tick, struct slot *slot, int64_t due_ns)
         do {
             packet = &flow->packets[flow->index];
             flow->index = flow->index + 1 < flow->packet_count ? flow->index + 1 : 0;
-            if (packet->size)
+            if (packet->octets)
                 send_one(tick, flow, packet, due_ns);
         } while (packet->more);
     }
@@ -308,7 +301,7 @@ static void take(struct tick *tick, struct flow *flow, uint8_t *data, int size, 
     }
     /* RFC 5761 section 4 */
     int is_rtcp = flow->rx && size >= 2 && data[1] >= 192 && data[1] <= 223;
-    if (!flow->rx && size < 12) {
+    if (!flow->rx && size < HEADER) {
         flow->strange++;
         return;
     }

@@ -9,6 +9,9 @@ for. The floor is a C loop that sends and receives as many datagrams of the same
 the reflector, whose one thread is seldom asleep, and once to one that has a thread for each participant, as Janus has:
 waking it is the sender's cost.
 
+Our own clients get half as many participants again and again, until RTP is late or left out: that row is where the
+machine, Janus included, has no more to give.
+
 Rows that say "each other" have no Janus: the peers of one pion, or of two workers of ours, talk to each other. The
 second of ours has as many participants as keep both workers at 70 % of a core, by what the first took: does RTP still
 leave in time?
@@ -45,8 +48,14 @@ from tests.media.echotest import EchoTest, echotest
 
 OUT = ROOT / "reports" / "out" / "bench"
 SETTLE_S = 2.0
+#: participants at Janus; ours get more
+NUMBERS = (20, 100, 150, 200)
 #: of a core, for each worker in the rows that show whether RTP leaves in time
 BUSY_PERCENT = 70.0
+#: of the packets, late by more than 5 ms: with more, a client does not keep up
+LATE_SHARE = 0.01
+#: packets a second of each participant: with fewer, a client does not keep up (50 are due)
+LEFT_OUT_BELOW = 49.5
 #: header with audio level, and SRTP's tag
 OVERHEAD_BYTES = 20 + 16
 
@@ -62,6 +71,7 @@ class Subject:
         participants: how many to try.
         with_janus: whether it talks to Janus, or to somebody else.
         busy_percent: of a core; if not 0, as many as take that are tried as well.
+        largest: up to so many are tried, half as many more each time, until the client does not keep up; 0: none.
         rows: what was measured, by number of participants.
     """
 
@@ -70,14 +80,23 @@ class Subject:
     participants: tuple[int, ...]
     with_janus: bool = True
     busy_percent: float = 0.0
+    largest: int = 0
     rows: dict[int, list[dict[str, float]]] = field(default_factory=dict)
 
-    def fill(self) -> None:
-        """Try as many, too, as take `busy_percent`, by what the most have taken."""
-        most = max(self.participants)
-        each = self.rows[most][-1]["cpu_percent_per_participant"]
-        self.participants += (round(self.busy_percent / each / 10) * 10,)
-        self.busy_percent = 0.0
+    def more(self) -> int | None:
+        """How many to try besides, by how the most have fared; None if that was enough."""
+        most = max(self.rows)
+        last = self.rows[most][-1]
+        if self.busy_percent:
+            tried = round(self.busy_percent / last["cpu_percent_per_participant"] / 10) * 10
+            self.busy_percent = 0.0
+        else:
+            tried = most * 3 // 2
+            if tried > self.largest or last["late_share"] > LATE_SHARE or last["sent_per_s"] < LEFT_OUT_BELOW:
+                self.largest = 0
+                return None
+        self.participants += (tried,)
+        return tried
 
 
 class Client:
@@ -199,7 +218,7 @@ def subjects(folder: Path, lab: Lab, ports: tuple[str, str] | None, with_pion: b
         ticks.append("c")
     except NoNativeTick as exc:
         print(f"left out: our C tick ({exc})")
-    numbers = tuple(each for each in (20, 100, 150, 200) if each <= largest)
+    numbers = tuple(each for each in NUMBERS if each <= largest)
     found = [
         Subject("aiortc, encoder", lambda n: [python, own("aiortc"), str(n), "encode"], (10,)),
         Subject("aiortc, pre-encoded", lambda n: [python, own("aiortc"), str(n), "packets"], (20,)),
@@ -221,6 +240,7 @@ def subjects(folder: Path, lab: Lab, ports: tuple[str, str] | None, with_pion: b
                 f"janusload, {tick} tick",
                 lambda n, tick=tick: [python, own("janusload"), lab.address, str(n), tick],  # type: ignore[misc]
                 numbers,
+                largest=largest,
             )
         )
     for tick in ticks:
@@ -305,7 +325,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench-media", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--largest", type=int, default=200, help="most participants at Janus")
+    parser.add_argument("--largest", type=int, default=2000, help="most participants at Janus")
     parser.add_argument("--only", help="clients whose name contains this")
     parser.add_argument("--setups", type=int, default=1000, help="peers to open and close in a row")
     options = parser.parse_args()
@@ -315,7 +335,7 @@ def main() -> None:
         lab = stack.enter_context(Lab(LabOptions(session_timeout_s=0), OUT / "janus.log"))
         ports = None
         if compile_c(build, print):
-            one, many = (stack.enter_context(reflector(build / "echo", each)) for each in (1, options.largest))
+            one, many = (stack.enter_context(reflector(build / "echo", each)) for each in (1, max(NUMBERS)))
             ports = one, many
         found = subjects(build, lab, ports, compile_pion(build, print), largest=options.largest)
         if options.only:
@@ -329,9 +349,8 @@ def main() -> None:
                     subject.rows.setdefault(participants, []).append(measured)
                     figures = " ".join(f"{name}={value:.4g}" for name, value in measured.items() if value is not None)
                     print(f"round {round_ + 1}: {subject.name}, {participants}: {figures}", flush=True)
-                    if not left and subject.busy_percent:
-                        subject.fill()
-                        left.append(subject.participants[-1])
+                    if not left and (more := subject.more()):
+                        left.append(more)
         rows = rows_of(found)
         (OUT / "media.json").write_text(json.dumps(rows, indent=1) + "\n")
         page = f"{machine()}; {time.strftime('%Y-%m-%d')}.\n\n{table(rows)}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import struct
@@ -14,6 +15,7 @@ from typing import Any
 
 import pylibsrtp
 import pytest
+from aiortc.rtp import RtpPacket
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -224,6 +226,34 @@ def test_where_time_is_short_python_reads_a_few_at_a_time_but_no_less_than_what_
         assert all(flow.handed_back for flow, _ in made)
         tick.drain(0, time.monotonic_ns() + 10**10)
         assert read() == 2400
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_at_once_keep_their_own(kind: str) -> None:
+    """More flows than the Python tick takes together, each with keys and a clip of its own."""
+    with ExitStack() as stack:
+        tick = a_tick(kind, Lateness())
+        stack.callback(tick.close)
+        made = []
+        for number in range(70):
+            payload = bytes([number]) * (10 * number + 1)
+            clip = dataclasses.replace(clips.make("silence"), packets=(payload,), levels=(127,))
+            flow, far = stack.enter_context(flow_and_far(kind, clip=clip, ssrc=number))
+            tick.add(flow)
+            made.append((flow, far, payload))
+        for _ in range(2):
+            tick.send(0, time.monotonic_ns())
+        for number, (flow, far, payload) in enumerate(made):
+            packets = [RtpPacket.parse(far.rx.unprotect(each)) for each in far.received()]
+            assert [(packet.ssrc, packet.payload) for packet in packets] == [(number, payload)] * 2
+            assert (flow.sent, flow.octets) == (2, 2 * len(payload))
+            for sequence in range(2):
+                header = struct.pack("!BBHII", 0x80, 111, sequence, 960 * sequence, number)
+                far.sock.send(far.tx.protect(header + payload))
+        tick.drain(0, time.monotonic_ns() + 10**10)
+        for number, (flow, _, payload) in enumerate(made):
+            assert (flow.reception.ssrc, flow.reception.received, flow.reception.lost) == (number, 2, 0)
+            assert (flow.received_bytes, flow.dropped) == (2 * (12 + len(payload) + 16), 0)
 
 
 def test_it_runs_by_itself_until_it_is_time() -> None:

@@ -82,3 +82,18 @@ def test_losses_of_video_are_packets_of_a_frame(kind: str) -> None:
         tick(pumping, 8)
         assert [packet.payload[1] for packet in rtp_from(far)] == [0, 1, 3, 4, 6, 7]
         assert (flow.sent, flow.used) == (6, 9)
+
+
+def test_copies_leave_behind_their_original(kind: str) -> None:
+    with (
+        flow_and_far(kind, clip=VIDEO, payload_type=97, audio_level_id=None, fates=held("duplicate=every:2")) as (
+            flow,
+            far,
+        ),
+        by_hand(kind, flow) as pumping,
+    ):
+        tick(pumping)
+        numbers = [int.from_bytes(datagram[2:4], "big") for datagram in far.received()]
+        first = numbers[0]
+        assert [(number - first) & 0xFFFF for number in numbers] == [0, 1, 1, 2, 3, 3, 4]
+        assert (flow.sent, flow.used) == (7, 5)
