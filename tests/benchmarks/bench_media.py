@@ -332,7 +332,9 @@ def main() -> None:
     build = OUT / "build"
     build.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        lab = stack.enter_context(Lab(LabOptions(session_timeout_s=0), OUT / "janus.log"))
+        # a port for each participant, and some that Janus has not taken yet to find one among
+        lab_options = LabOptions(session_timeout_s=0, rtp_ports=(20_000, 20_000 + 3 * options.largest))
+        lab = stack.enter_context(Lab(lab_options, OUT / "janus.log"))
         ports = None
         if compile_c(build, print):
             one, many = (stack.enter_context(reflector(build / "echo", each)) for each in (1, max(NUMBERS)))
