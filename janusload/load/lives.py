@@ -212,7 +212,7 @@ class Life:
     def _vanish(self, _: Act) -> None:
         self._open().vanish()
         self._connection = self._session = self._handle = None
-        self._quiet()
+        self._quiet(Participant.vanish)
 
     # -- rooms ------------------------------------------------------------------------------------------------------
 
@@ -418,14 +418,14 @@ class Life:
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
-    def _quiet(self) -> None:
+    def _quiet(self, leave: Callable[[Participant], None] = Participant.close) -> None:
         """No audio of ours any more."""
         self._audio.close()
         if self._muted:
             self._takes.part(*self._sent())
         peer, self._peer = self._peer, None
         if peer is not None:
-            peer.close()
+            leave(peer)
 
     def _end(self) -> None:
         self._quiet()

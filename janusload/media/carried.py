@@ -77,8 +77,8 @@ class Carried:
             self.flow.index = 0
             self.flow.sending = sending
 
-    async def close(self) -> None:
-        """Say goodbye, where there is a way to, and close the socket; again is nothing."""
+    async def close(self, *, silently: bool = False) -> None:
+        """Say goodbye, where there is a way to, unless `silently`, and close the socket; again is nothing."""
         raise NotImplementedError
 
     def _change(self, state: PeerState) -> None:

@@ -24,6 +24,9 @@ Pcm = np.ndarray[tuple[int], np.dtype[np.int16]]
 #: level of RFC 6464 that means silence
 SILENT = 127
 
+#: bytes that a payload may have: with headers and SRTP's tag it must fit into a datagram that no network cuts up
+LARGEST_PAYLOAD = 1400
+
 #: packet durations that the pump's period can keep, in ms
 PTIMES = (20, 40, 60)
 
@@ -49,7 +52,7 @@ class Clip:
             last one has the marker bit (as in RFC 7741 section 4.1). Empty where every packet has its own time.
 
     Raises:
-        ValueError: the frames are not of these packets.
+        ValueError: the frames are not of these packets, or a packet is too large.
     """
 
     name: str
@@ -64,6 +67,8 @@ class Clip:
     def __post_init__(self) -> None:
         if self.frames and (min(self.frames) < 1 or sum(self.frames) != len(self.packets)):
             raise ValueError(f"frames of {sum(self.frames)} packets in all, but there are {len(self.packets)}")
+        if (largest := max(map(len, self.packets), default=0)) > LARGEST_PAYLOAD:
+            raise ValueError(f"a payload of {largest} bytes, where {LARGEST_PAYLOAD} are the most")
 
     @property
     def ticks_per_packet(self) -> int:

@@ -36,7 +36,7 @@ class Engine:
     Args:
         workers: how many processes; each can use one core.
         on_record: called with a MediaRecord per peer and a HealthRecord per worker about every second, and with a
-            PeerEventRecord as soon as audio that was due has stayed away for two seconds; must not block.
+            PeerEventRecord within a second of audio that was due having stayed away for two; must not block.
         on_lost: called with a worker's number and a reason when its process is gone without having been asked to go.
         public_targets: allow media to addresses that are neither loopback nor private.
         tick: a `TickChoice`, what runs the RTP: the C tick where it can be had, unless it says otherwise. Without it
@@ -266,6 +266,9 @@ class Carrier:
                 self._pass_on(messages.health_record(message, worker=self.link.number))
             case "state":
                 self._state(message)
+            case "gone":
+                if peer := self._closing.pop(message["peer"], None):
+                    peer.end("closed")
             case "event":
                 self._event(message)
             case "spoken":

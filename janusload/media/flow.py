@@ -42,7 +42,8 @@ class Flow:
         began_ns: when the clip's first packet was due last, monotonic; 0 before.
         sending: whether packets leave; may be set by anybody.
         sent, sent_bytes, octets: RTP datagrams, their bytes, and payload bytes of them.
-        used: sequence numbers used: sent, withheld to play a loss, or refused by the kernel.
+        sent_reported: what `sent` was at the last sender report.
+        used: sequence numbers used: sent, withheld to play a loss, held back for too long, or refused by the kernel.
         late: packets sent more than `LATE_NS` after they were due, or not at all for that reason.
         received_bytes: of authenticated RTP datagrams.
         forged, replayed, strange, overflowed: datagrams dropped because they did not authenticate, had come before,
@@ -85,6 +86,7 @@ class Flow:
         "sending",
         "sent",
         "sent_bytes",
+        "sent_reported",
         "sequence",
         "slot",
         "sock",
@@ -148,6 +150,7 @@ class Flow:
         self.has_talkspurts = not clip.frames
         self.second = payload_type
         self.begin_talkspurt()
+        self.sent_reported = 0
         self.sent = self.sent_bytes = self.octets = self.used = self.late = self.received_bytes = 0
         self.forged = self.replayed = self.strange = self.overflowed = self.send_errors = self.receive_errors = 0
         self.rtt_ms: float | None = None
@@ -203,8 +206,11 @@ class Flow:
     def hand_back(self, datagram: bytes, address: Address) -> None:
         """What is no RTP or RTCP (RFC 7983 section 7): consent is dealt with here, the rest is aioice's and OpenSSL's.
 
-        What waits for them is bounded, as a flood must not fill memory.
+        What waits for them is bounded, as a flood must not fill memory. Plain RTP has nobody who wants it.
         """
+        if self.rx is None:
+            self.strange += 1
+            return
         if self.consent is not None and (answer := self.consent.take(datagram)) is not None:
             if answer:
                 self.transmit(answer)

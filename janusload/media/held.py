@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Container
 
-from janusload.media.flow import Flow
+from janusload.media.flow import PERIOD_NS, Flow
 from janusload.media.impairment import Fate
 from janusload.media.quality import Lateness
 
@@ -29,14 +29,26 @@ class HeldBack:
         """When the next one is to leave, monotonic; None if none is held."""
         return self._heap[0][0] if self._heap else None
 
+    def clear(self) -> None:
+        """Forget what is held."""
+        self._heap.clear()
+
     def take(self, flow: Flow, fate: Fate, datagram: bytes, octets: int, due_ns: int) -> None:
         """Keep those copies of a datagram, due now, that are to leave later; `octets` is its payload's size."""
         for hold_ns in filter(None, fate):
             heapq.heappush(self._heap, (due_ns + hold_ns, next(self._tie), flow, datagram, octets))
 
     def release(self, flows: Container[Flow]) -> None:
-        """Send what is due, unless its flow is not among `flows` any more."""
-        while self._heap and self._heap[0][0] <= time.monotonic_ns():
+        """Send what is due, unless its flow is not among `flows` any more.
+
+        What is late by more than a period is counted and dropped: as in the ticks, nothing leaves in a burst.
+        """
+        while self._heap and self._heap[0][0] <= (now_ns := time.monotonic_ns()):
             due_ns, _, flow, datagram, octets = heapq.heappop(self._heap)
-            if flow in flows and (late_ns := flow.depart(datagram, octets, due_ns)) is not None:
+            if flow not in flows:
+                continue
+            if now_ns - due_ns > PERIOD_NS:
+                flow.late += 1
+                self._lateness.add(now_ns - due_ns)
+            elif (late_ns := flow.depart(datagram, octets, due_ns)) is not None:
                 self._lateness.add(late_ns)

@@ -27,6 +27,9 @@ Address = tuple[str, int]
 #: RTP and RTCP that came before the pump took the socket: 0.6 s of one stream
 EARLY_LIMIT = 32
 
+#: datagrams of DTLS that wait to be read: some handshakes' worth
+UNREAD_LIMIT = 64
+
 _LARGEST = 2048
 _STAMP = struct.Struct("qq")
 #: Linux's numbers on all its common architectures; the socket module does not name them
@@ -76,6 +79,9 @@ class PeerSocket(asyncio.DatagramTransport):
         early: RTP and RTCP from before that, as (datagram, Unix ns of arrival).
         refused: datagrams that were to go to an address that is not allowed, and were not sent.
         send_errors: datagrams that the kernel did not take.
+        strange: datagrams that were nothing that RFC 7983 knows.
+        overflowed: RTP and RTCP from before `lend` that there was no more room for.
+        silent: whether nothing is sent any more.
         handshaker: where DTLS came from last; None before.
     """
 
@@ -91,6 +97,9 @@ class PeerSocket(asyncio.DatagramTransport):
         self.early: deque[tuple[bytes, int | None]] = deque(maxlen=EARLY_LIMIT)
         self.refused = 0
         self.send_errors = 0
+        self.strange = 0
+        self.overflowed = 0
+        self.silent = False
         self.handshaker: Address | None = None
         self._loop = loop
         self._protocol: Any = protocol
@@ -102,7 +111,7 @@ class PeerSocket(asyncio.DatagramTransport):
 
     def sendto(self, data: Any, addr: Any = None) -> None:
         """Send, or drop and count: as a network does, this raises nothing."""
-        if self._closing and self.sock.fileno() < 0:
+        if self.silent or (self._closing and self.sock.fileno() < 0):
             return
         host = addr[0]
         # peer-reflexive candidates come from the network, so the check belongs here and not only where SDP is read
@@ -127,13 +136,16 @@ class PeerSocket(asyncio.DatagramTransport):
                 # an ICMP error of an earlier datagram, as ECONNREFUSED: the checks' own timers deal with it
                 continue
             if data and 128 <= data[0] < 192:
+                self.overflowed += len(self.early) == EARLY_LIMIT
                 self.early.append((data, arrival_ns(ancillary)))
-            else:
+            elif data and (data[0] <= 3 or 20 <= data[0] <= 63):
                 self.incoming(data, addr)
+            else:
+                self.strange += 1
 
     def incoming(self, data: bytes, addr: Any) -> None:
-        """Hand a datagram that is not RTP or RTCP to aioice; on the loop's thread only."""
-        if data and not self._closing:
+        """Hand STUN or DTLS to aioice; on the loop's thread only."""
+        if not self._closing:
             if 20 <= data[0] <= 63:  # RFC 7983 section 7
                 self.handshaker = addr[:2]
             self._protocol.datagram_received(data, addr)
@@ -196,6 +208,16 @@ class SocketConnection(aioice.Connection):  # type: ignore[misc]  # aioice is no
         self._allowed = allowed
         #: nobody else keeps the task
         self._expiring: asyncio.Task[None] | None = None
+
+    def data_received(self, data: bytes, component: int) -> None:
+        """Take a datagram of DTLS; those that nobody reads are bounded, as anybody may send them before ICE is up."""
+        if self._queue.qsize() < UNREAD_LIMIT:
+            super().data_received(data, component)
+
+    def hush(self) -> None:
+        """Send nothing any more, as a process that is gone."""
+        for each in self.sockets:
+            each.silent = True
 
     async def query_consent(self) -> None:
         """Nothing: the pump asks for it, see `consent`."""

@@ -13,6 +13,9 @@ A PATTERN says which packets: `every:N` (N from 2: every Nth), `random:SHARE` (i
 `bursts:SHARE:LENGTH` (that share of all, in runs of that mean length: Gilbert's channel, E. N. Gilbert, "Capacity of a
 Burst-Noise Channel", 1960).
 
+RTP alone is played with: RTCP, STUN and DTLS go their way, so that the round trip that RTCP measures has no `delay` in
+it, and sender reports count what left.
+
 The fate of a packet is decided when its turn comes and does not depend on when that is, so that fates can be taken
 ahead of time.
 """

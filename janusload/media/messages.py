@@ -6,7 +6,7 @@ Rules:
 - The engine asks (`{"ask": n, "verb": ..., ...}`); the worker answers each ask exactly once, in any order
   (`{"ask": n, "result": {...}}` or `{"ask": n, "phase": ..., "reason": ...}`).
 - What the worker says of itself has no `ask` and a `say`: `hello`, `state`, `media`, `health`, `event`,
-  `spoken` and `heard`.
+  `spoken`, `heard`, and `gone` for a peer that was closed and never came to be.
 - `media` carries rows in the order of `MEDIA_FIELDS`: a thousand maps a second with the same keys are not free,
   and as JSON a row cost 30 us of both ends together, where it costs 4 now.
 """

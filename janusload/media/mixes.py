@@ -93,8 +93,9 @@ class Mixes:
         """Have a voice heard, and hear, in another mix from now on."""
         if mix == voice.mix:
             return
-        if voice.mix:
-            self._present(voice.mix).remove(voice)
+        if voice.mix and voice in (present := self._present(voice.mix)):
+            # it is not there any more if it has long gone
+            present.remove(voice)
         voice.mix = mix
         # neither side can be judged by what was heard before
         voice.changed_ns = time.monotonic_ns()

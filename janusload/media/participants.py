@@ -123,12 +123,22 @@ class Participant:
 
         Waits for nothing: `ended` tells when it has happened. Again is nothing.
         """
+        self._leave(silently=False)
+
+    def vanish(self) -> None:
+        """Have the worker close the socket without a word: what a server sees of a client that is gone.
+
+        Waits for nothing, as `close`; nothing after it.
+        """
+        self._leave(silently=True)
+
+    def _leave(self, *, silently: bool) -> None:
         if self._closed:
             return
         self._closed = True
         self.voice.leave()
         if self.created and not self._link.gone:
-            self._link.post({"verb": "close", "peer": self.number})
+            self._link.post({"verb": "close", "peer": self.number, "silently": silently})
         else:
             self.end("closed")
         self._carrier.forget(self)
@@ -194,8 +204,8 @@ class Peer(Participant):
             MediaError: phase `sdp`, `ice`, `media` or `worker`.
             WorkerLost: the worker is gone.
         """
-        self._create()
         offer = _sdp(jsep, "offer")
+        self._create()
         sdp = self._ask("answer", timeout_s, sdp=offer, timeout_s=connect_timeout_s, **self._making)
         return {"type": "answer", "sdp": sdp, "trickle": False}
 

@@ -85,6 +85,7 @@ class Peer(Carried):
         self._setup: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._released: asyncio.Future[None] | None = None
+        self._silent = False
 
     async def offer(self) -> str:
         """Bind the sockets and write the offer, with all candidates in it.
@@ -101,8 +102,9 @@ class Peer(Carried):
             MediaError: phase `sdp` or `ice`.
         """
         remote = self._read(offer, offering=True)
-        # we answer actpass with active: the far end waits for our ClientHello (RFC 5763 section 5)
-        self._dtls._set_role("server" if remote.dtls.role == "client" else "client")
+        self._dtls._set_role(remote.role)
+        # an agent with ICE-lite leaves the checks to us, whoever offered (RFC 8445 section 6.1.1)
+        self._connection.ice_controlling = remote.ice.iceLite
         text = await self._describe("answer", answering=remote)
         self._setup = asyncio.create_task(self._connect(remote, timeout_s))
         return text
@@ -116,7 +118,7 @@ class Peer(Carried):
         if self.state is not PeerState.NEW or self._setup is not None:
             raise MediaError(f"the peer is {self.state} and takes no answer", phase="sdp")
         remote = self._read(answer, offering=False)
-        self._dtls._set_role("server" if remote.dtls.role == "client" else "client")
+        self._dtls._set_role(remote.role)
         self._setup = asyncio.create_task(self._connect(remote, timeout_s))
         await self.connected()
 
@@ -136,8 +138,11 @@ class Peer(Carried):
             raise MediaError("the peer was closed while it connected", phase="ice")
         self._setup.result()
 
-    async def close(self) -> None:
-        """Say goodbye (RTCP BYE, DTLS close_notify) and close the socket; again is nothing."""
+    async def close(self, *, silently: bool = False) -> None:
+        """Say goodbye (RTCP BYE, DTLS close_notify), unless `silently`, and close the socket; again is nothing."""
+        if silently and self._ending is None:
+            self._silent = True
+            self._connection.hush()
         if self.state not in (PeerState.CLOSED, PeerState.FAILED):
             self._change(PeerState.CLOSED)
         await asyncio.shield(self._end())
@@ -255,6 +260,7 @@ class Peer(Carried):
         )
         flow.sending = remote.sends and not self.paused
         self.flow = flow
+        flow.strange, flow.overflowed = transport.strange, transport.overflowed
         transport.lend(self._give_back)
         self._pump.add(flow, transport.early)
         transport.early.clear()
@@ -281,7 +287,7 @@ class Peer(Carried):
             if self.flow is None:
                 released.set_result(None)
             else:
-                self._pump.release(self.flow, let_go)
+                self._pump.release(self.flow, let_go, silently=self._silent)
         return self._released
 
     def _give_back(self, finish: Callable[[], None]) -> None:

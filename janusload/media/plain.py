@@ -20,6 +20,7 @@ from janusload.media.flow import Tap
 from janusload.media.ice import SO_TIMESTAMPNS
 from janusload.media.impairment import Fates
 from janusload.media.pump import Pump
+from janusload.media.sdp import LARGEST_PAYLOAD_TYPE
 
 
 class PlainPeer(Carried):
@@ -70,7 +71,7 @@ class PlainPeer(Carried):
         """Begin to send to an address and to receive from it.
 
         Raises:
-            MediaError: phase `ice`; it is not allowed, or there is no way to it.
+            MediaError: phase `ice`; it is not allowed, or there is no way to it. Phase `media`; no such payload type.
         """
         if self._sock is None or self.state is not PeerState.NEW:
             raise MediaError(f"the plain-RTP participant is {self.state} and cannot be connected", phase="ice")
@@ -79,6 +80,11 @@ class PlainPeer(Carried):
                 f"the address {ip} is neither loopback nor private: media goes there only when public targets are"
                 " allowed explicitly",
                 phase="ice",
+            )
+        payload_type = self._payload_type if payload_type is None else payload_type
+        if not 0 <= payload_type <= LARGEST_PAYLOAD_TYPE:
+            raise MediaError(
+                f"the far end wants a payload type of {payload_type}, and 127 is the largest", phase="media"
             )
         try:
             # only what comes from there is received
@@ -94,7 +100,7 @@ class PlainPeer(Carried):
             tap=self._tap,
             ssrc=secrets.randbits(32),
             cname="",
-            payload_type=self._payload_type if payload_type is None else payload_type,
+            payload_type=payload_type,
             audio_level_id=None,
             incoming=nowhere,
         )
@@ -103,8 +109,8 @@ class PlainPeer(Carried):
         self._pump.add(self.flow)
         self._change(PeerState.CONNECTED)
 
-    async def close(self) -> None:
-        """Close the socket, once the pump has let go of it; again is nothing."""
+    async def close(self, *, silently: bool = False) -> None:
+        """Close the socket, once the pump has let go of it; again is nothing. There is no goodbye to be said."""
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_future()
             self._change(PeerState.CLOSED)
@@ -122,7 +128,7 @@ class PlainPeer(Carried):
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._finish, ending)
 
-        self._pump.release(self.flow, released)
+        self._pump.release(self.flow, released, silently=True)
 
     def _finish(self, ending: asyncio.Future[None]) -> None:
         if self._sock is not None:

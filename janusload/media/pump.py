@@ -136,12 +136,14 @@ class Pump:
 
     def add(self, flow: Flow, early: Iterable[tuple[bytes, int | None]] = ()) -> None:
         """Take a flow's socket; `early` is what arrived before, as (datagram, Unix ns of arrival)."""
-        self._commands.append(lambda: self._add(flow, list(early)))
+        # a copy: theirs may be empty by the time that the thread looks
+        waiting = list(early)
+        self._commands.append(lambda: self._add(flow, waiting))
         self._interrupt()
 
-    def release(self, flow: Flow, released: Callable[[], None]) -> None:
-        """Say goodbye by RTCP and let go of the socket; `released` is then called on the pump's thread."""
-        self._commands.append(lambda: self._release(flow, released))
+    def release(self, flow: Flow, released: Callable[[], None], *, silently: bool = False) -> None:
+        """Say goodbye by RTCP, unless `silently`, and let go of the socket; `released` is then called on the thread."""
+        self._commands.append(lambda: self._release(flow, released, silently))
         self._interrupt()
 
     def take_pacing(self) -> Taken:
@@ -170,6 +172,7 @@ class Pump:
                 self._obey()
                 if not self._flows:
                     self._chores.clear()
+                    self._held.clear()
                     # cleared before the look at the commands, so that none is overlooked
                     self._wake.clear()
                     if not self._commands and not self._stopped:
@@ -233,9 +236,9 @@ class Pump:
         if flow.consent is not None:
             self._await_consent(flow, flow.consent)
 
-    def _release(self, flow: Flow, released: Callable[[], None]) -> None:
+    def _release(self, flow: Flow, released: Callable[[], None], silently: bool) -> None:
         if flow in self._flows:
-            if flow.tx is not None:
+            if flow.tx is not None and not silently:
                 self._send_rtcp(flow, rtcp.bye(flow.ssrc))
             self._ticks[type(flow)].remove(flow)
             self._flows.remove(flow)
@@ -290,9 +293,12 @@ class Pump:
         now = time.time_ns()
         block = flow.reception.report_block(now)
         blocks = [block] if block else []
-        if flow.sent:
+        if flow.sent != flow.sent_reported:
+            flow.sent_reported = flow.sent
             # RFC 3550 section 6.4.1: the RTP time of the same instant as the NTP time, not of the last packet
-            since_ns = time.monotonic_ns() - (self._due[flow.slot] - PERIOD_NS)
+            turn_ns = self._due[flow.slot] - PERIOD_NS
+            sent_ns = turn_ns - (flow.every - flow.wait) * PERIOD_NS
+            since_ns = time.monotonic_ns() - sent_ns
             rtp_time = flow.timestamp + since_ns * flow.reception.clock_rate // 1_000_000_000
             packet = rtcp.sender_report(flow.ssrc, rtcp.ntp(now), rtp_time, flow.sent, flow.octets, blocks)
         else:

@@ -9,6 +9,7 @@ import dataclasses
 import ipaddress
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from aiortc import RTCDtlsFingerprint, RTCDtlsParameters, RTCIceCandidate, RTCIceParameters
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpHeaderExtensionParameters
@@ -21,6 +22,8 @@ LIMIT = 64 * 1024
 
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 _AUDIO_LEVEL_ID = 1
+#: seven bits, RFC 3550 section 5.1
+LARGEST_PAYLOAD_TYPE = 127
 #: what we can send, and the payload type that we offer for it (G.711's are static, RFC 3551 section 6)
 CODECS = {
     # without useinbandfec Janus neither decodes FEC nor sends it
@@ -53,6 +56,8 @@ class Remote:
         audio_level_id: number of the audio-level header extension (RFC 6464), None if it was not taken.
         sends, receives: whether we are to send, and to receive.
         mid: of the m-line.
+        refused: the other m-lines of an offer, by their place, as (kind, profile, formats, mid):
+            we answer them with port 0.
     """
 
     ice: RTCIceParameters
@@ -65,6 +70,12 @@ class Remote:
     sends: bool
     receives: bool
     mid: str
+    refused: dict[int, tuple[str, str, list[Any], str]]
+
+    @property
+    def role(self) -> str:
+        """What is left to us in DTLS: `server`, or `client`, which sends the ClientHello."""
+        return "server" if self.dtls.role == "client" else "client"
 
 
 def describe(
@@ -94,7 +105,8 @@ def describe(
         )
         media.rtp.muxId = answering.mid
         level_id = answering.audio_level_id
-        role = "client"
+        # who offers actpass waits for our ClientHello (RFC 5763 section 5)
+        role = answering.role
     if level_id is not None:
         media.rtp.headerExtensions = [RTCRtpHeaderExtensionParameters(id=level_id, uri=AUDIO_LEVEL)]
     media.rtp.codecs = [dataclasses.replace(CODECS[codec], payloadType=payload_type)]
@@ -108,8 +120,22 @@ def describe(
     session.group = [GroupDescription("BUNDLE", [media.rtp.muxId])]
     session.msid_semantic = [GroupDescription("WMS", ["*"])]
     session.media = [media]
+    if answering:
+        # in their places: an answer has as many m-lines as the offer, in its order (RFC 3264 section 6)
+        for place, refused in sorted(answering.refused.items()):
+            session.media.insert(place, _refused(media, *refused))
     session.type = kind
     return str(session)
+
+
+def _refused(beside: MediaDescription, kind: str, profile: str, formats: list[Any], mid: str) -> MediaDescription:
+    media = MediaDescription(kind, 0, profile, formats)
+    media.host = "0.0.0.0"
+    media.direction = "inactive"
+    media.rtp.muxId = mid
+    # of no use here, but Janus looks for them in the first m-line (code 465, "SDP missing mandatory information")
+    media.ice, media.dtls = beside.ice, beside.dtls
+    return media
 
 
 def read(text: str, *, offering: bool, codec: str = "opus") -> Remote:
@@ -131,6 +157,8 @@ def read(text: str, *, offering: bool, codec: str = "opus") -> Remote:
     taken = next((each for each in media.rtp.codecs if each.mimeType.lower() == f"audio/{codec}"), None)
     if taken is None:
         raise MediaError(f"the far end's SDP does not have our codec ({codec})", phase="sdp")
+    if not 0 <= taken.payloadType <= LARGEST_PAYLOAD_TYPE:
+        raise MediaError(f"the far end's SDP has a payload type of {taken.payloadType}", phase="sdp")
     if media.dtls is None or not media.dtls.fingerprints:
         raise MediaError("the far end's SDP has no DTLS fingerprint or set-up role", phase="sdp")
     if not any(each.algorithm.lower() in ("sha-256", "sha-384", "sha-512") for each in media.dtls.fingerprints):
@@ -155,6 +183,11 @@ def read(text: str, *, offering: bool, codec: str = "opus") -> Remote:
         sends=sends,
         receives=receives,
         mid=media.rtp.muxId or "0",
+        refused={
+            place: (each.kind, each.profile, each.fmt, each.rtp.muxId)
+            for place, each in enumerate(session.media)
+            if each is not media
+        },
     )
 
 

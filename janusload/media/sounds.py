@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import av
 import numpy as np
@@ -86,8 +87,11 @@ def read(path: str) -> Samples:
     """
     parts: list[Samples] = []
     seconds = 0.0
+    # FFmpeg would open addresses of the network, and wait at a pipe for ever
+    if Path(path).exists() and not Path(path).is_file():
+        raise MediaError(f"the clip file {path} cannot be read: it is no regular file", phase="media")
     try:
-        with av.open(path) as container:
+        with av.open(f"file:{path}") as container:
             if not container.streams.audio:
                 raise MediaError(f"the clip file {path} has no audio stream", phase="media")
             resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)

@@ -25,7 +25,7 @@ class Telling:
         self._peer = peer
         self._received = self._lost = 0
         self._reported: ReportBlock | None = None
-        #: count of packets, and when it was first seen
+        #: count of packets, and when it was first seen; -1 while nothing is due
         self._count = -1
         self._grew_ns = 0
         self._silent = False
@@ -115,7 +115,10 @@ class Telling:
         if flow is None or peer.state is not PeerState.CONNECTED or not peer.receives or peer.paused:
             self._count = -1
             return None
-        if flow.reception.received != self._count:
+        if self._count < 0:
+            # due from now on; who was silent before still is, until something comes
+            self._count, self._grew_ns = flow.reception.received, t_ns
+        elif flow.reception.received != self._count:
             away_s = (t_ns - self._grew_ns) / 1e9
             self._count, self._grew_ns = flow.reception.received, t_ns
             if self._silent:

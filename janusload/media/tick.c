@@ -324,8 +324,10 @@ void tick_take(struct tick *tick, struct flow *flow, const uint8_t *data, int64_
     _Alignas(16) uint8_t buffer[LARGEST];
 
     tick->event_count = 0;
-    if (size > LARGEST - TRAILER)
+    if (size > LARGEST - TRAILER) {
+        flow->strange++;
         return;
+    }
     memcpy(buffer, data, size);
     take(tick, flow, buffer, size, arrived_ns);
 }

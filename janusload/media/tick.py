@@ -124,9 +124,11 @@ class PythonTick:
         self._epoll.close()
 
     def take(self, flow: Flow, datagram: bytes, arrived_ns: int) -> None:
-        if len(datagram) <= self._room:
-            self._view[: len(datagram)] = datagram
-            self._secured(flow, 0, len(datagram), arrived_ns)
+        if len(datagram) > self._room:
+            flow.strange += 1
+            return
+        self._view[: len(datagram)] = datagram
+        self._secured(flow, 0, len(datagram), arrived_ns)
 
     def skip(self, slot: int, periods: int) -> None:
         for flow in self._slots[slot]:
@@ -183,8 +185,11 @@ class PythonTick:
                 if fate is AT_ONCE:
                     batch.append((flow, at, end, octets))
                 else:
-                    batch += [(flow, at, end, octets)] * fate.count(0)
                     self.held.take(flow, fate, bytes(view[at:end]), octets, due_ns)
+                    copies = fate.count(0)
+                    if not copies:
+                        continue
+                    batch += [(flow, at, end, octets)] * copies
                 if len(batch) >= _BATCH:
                     self._let_go(batch, due_ns)
                     batch.clear()

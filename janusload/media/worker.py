@@ -31,7 +31,7 @@ from janusload.media.listening import Listening, row
 from janusload.media.messages import Message, TickChoice
 from janusload.media.peer import Peer, SharedCertificate
 from janusload.media.plain import PlainPeer
-from janusload.media.process import die_with_parent, raise_open_files_limit, rss_bytes, take_real_time
+from janusload.media.process import Memory, die_with_parent, open_files, raise_open_files_limit, take_real_time
 from janusload.media.pump import Pump
 from janusload.media.quality import Lateness
 from janusload.media.telling import Telling
@@ -61,11 +61,14 @@ class Worker:
         self._allowed: Callable[[str], bool] = (lambda _: True) if public_targets else is_private
         self._peers: dict[int, Carried] = {}
         self._telling: dict[int, Telling] = {}
+        #: peers that wait for their clip
+        self._awaited: set[int] = set()
         self._listening = Listening(self._heard)
         self._clips: dict[tuple[str, str, int], asyncio.Task[clips.Clip]] = {}
         self._certificate: SharedCertificate = SharedCertificate.generateCertificate()
         self._pump = Pump(tick)
         self._lag = Lateness()
+        self._memory = Memory()
         self._tasks: set[asyncio.Task[None]] = set()
         self._untidy = False
         self._ended = asyncio.Event()
@@ -134,6 +137,10 @@ class Worker:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(messages.encode(message))
 
+    def _backlog(self) -> bool:
+        """Whether so much waits to be read by the engine that news had better not be told."""
+        return self._writer is not None and self._writer.transport.get_write_buffer_size() > BACKLOG_BYTES
+
     async def _read(self, reader: asyncio.StreamReader) -> None:
         decoder = messages.Decoder()
         try:
@@ -171,15 +178,33 @@ class Worker:
         try:
             # not to be cancelled with one of those who wait for it
             return await asyncio.shield(self._clips[key])
-        except MediaError as exc:
+        except Exception as exc:
             # a file may be there the next time
             self._clips.pop(key, None)
-            raise MediaError(str(exc), phase=exc.phase) from None
+            if isinstance(exc, MediaError):
+                raise MediaError(str(exc), phase=exc.phase) from None
+            raise
+
+    async def _clip_of(self, message: Message) -> clips.Clip:
+        """The clip of a peer that is to be made.
+
+        Raises:
+            MediaError: phase `media`; there is none, or the peer was closed meanwhile.
+        """
+        number = message["peer"]
+        self._awaited.add(number)
+        try:
+            clip = await self._clip(message["clip"], message["codec"], message["ptime_ms"])
+            if number not in self._awaited:
+                raise MediaError("the peer was closed before it was made", phase="media")
+        finally:
+            self._awaited.discard(number)
+        return clip
 
     async def _new_peer(self, message: Message, *, controlling: bool) -> Peer:
         peer = Peer(
             message["peer"],
-            clip=await self._clip(message["clip"], message["codec"], message["ptime_ms"]),
+            clip=await self._clip_of(message),
             fates=self._fates(message),
             controlling=controlling,
             addresses=ice.local_addresses(message["route_to"]),
@@ -205,7 +230,7 @@ class Worker:
 
     def _heard(self, number: int, heard: Heard) -> None:
         peer = self._peers.get(number)
-        if peer is not None and peer.state is PeerState.CONNECTED and peer.receives:
+        if peer is not None and peer.state is PeerState.CONNECTED and peer.receives and not self._backlog():
             self._say(row(number, heard))
 
     def _keep(self, peer: Carried) -> None:
@@ -240,7 +265,7 @@ class Worker:
     async def _open(self, message: Message) -> tuple[str, int, int]:
         peer = PlainPeer(
             message["peer"],
-            clip=await self._clip(message["clip"], message["codec"], message["ptime_ms"]),
+            clip=await self._clip_of(message),
             fates=self._fates(message),
             payload_type=sdp.CODECS[message["codec"]].payloadType,
             address=ice.local_addresses(message["route_to"])[0],
@@ -267,9 +292,13 @@ class Worker:
 
     async def _close(self, message: Message) -> None:
         peer = self._peers.get(message["peer"])
-        if peer is not None:
-            await peer.close()
-            self._forget(peer)
+        if peer is None:
+            # it could not be made, or will not be: no last numbers tell that it has ended
+            self._awaited.discard(message["peer"])
+            self._say({"say": "gone", "peer": message["peer"]})
+            return
+        await peer.close(silently=message["silently"])
+        self._forget(peer)
 
     async def _stop(self, message: Message) -> None:
         self._ended.set()
@@ -331,15 +360,15 @@ class Worker:
             await asyncio.sleep(STATISTICS_S)
             self._tidy()
             cpu, now = time.process_time_ns(), time.monotonic_ns()
-            if self._writer is not None and self._writer.transport.get_write_buffer_size() > BACKLOG_BYTES:
+            if self._backlog():
                 continue
             self._say(
                 {
                     "say": "health",
                     "t_ns": now,
                     "cpu_percent": round(100 * (cpu - cpu_ns) / (now - since_ns), 2),
-                    "rss_bytes": rss_bytes(),
-                    "fds": len(os.listdir("/proc/self/fd")),
+                    "rss_bytes": self._memory.rss_bytes(),
+                    "fds": open_files(),
                     "lag_p99_ms": self._lag.take().p99_ms,
                     "pacing": self._pump.take_pacing(),
                     "tick": self._pump.tick,

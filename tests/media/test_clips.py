@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import socket
 import wave
 from itertools import pairwise
 from pathlib import Path
@@ -204,6 +206,19 @@ def test_a_file_that_is_no_audio_is_refused_by_name(tmp_path: Path) -> None:
         with pytest.raises(MediaError, match=f"{name} {words}") as caught:
             clips.make(f"file:{tmp_path / name}")
         assert caught.value.phase == "media"
+
+
+def test_what_is_no_file_is_neither_waited_for_nor_fetched(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(MediaError, match="pipe cannot be read: it is no regular file"):
+        clips.make(f"file:{tmp_path / 'pipe'}")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.wav"
+        with pytest.raises(MediaError, match="cannot be read: No such file"):
+            clips.make(f"file:{url}")
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def test_a_file_without_an_audio_stream_is_refused(tmp_path: Path) -> None:

@@ -344,6 +344,18 @@ def test_an_unknown_clip_is_refused(engine: Engine) -> None:
     with engine.peer("p", clip="song") as peer, pytest.raises(MediaError, match="no clip") as caught:
         peer.offer()
     assert caught.value.phase == "media"
+    assert peer.ended.wait(2) and peer.state == "closed"
+
+
+def test_whatever_could_not_be_made_is_forgotten_all_the_same(engine: Engine) -> None:
+    with engine.peer("p", route_to="127.0.0.1") as peer, pytest.raises(MediaError, match="a jsep offer"):
+        peer.answer({})
+    assert peer.ended.is_set()
+    for made_wrong in ({"impair": "always"}, {"route_to": "nowhere"}, {"clip": "file:/nowhere"}):
+        with engine.peer("p", **made_wrong) as peer, pytest.raises(MediaError):  # type: ignore[arg-type]
+            peer.offer()
+        assert peer.ended.wait(2) and peer.state == "closed"
+    assert not any(carrier._closing for carrier in engine._carriers)
 
 
 def test_with_gevent_patched_in() -> None:

@@ -39,6 +39,26 @@ def test_the_peer_learns_that_janus_let_it_go(lab: Lab, engine: Engine, heard: H
     until(lambda: heard.media(peer.name)[-1].state == "closed")
 
 
+def test_a_peer_can_vanish_by_itself(lab: Lab, engine: Engine) -> None:
+    with echotest(lab.url) as janus:
+        handles = [janus.attach() for _ in range(2)]
+        rude, other = (engine.peer(name, route_to=lab.address) for name in ("rude", "other"))
+        for handle, peer in zip(handles, (rude, other), strict=True):
+            peer.accept(janus.call(handle, peer.offer()))
+            janus.wait_for("media", handle)
+        rude.vanish()
+        rude.vanish()
+        assert rude.ended.wait(2) and rude.state == "closed"
+        janus.events = [event for event in janus.events if event["janus"] != "media"]
+        # no goodbye: all that Janus sees is that no audio comes any more
+        assert janus.wait_for("media", handles[0], timeout_s=8)["receiving"] is False
+        assert not [event for event in janus.events if event["janus"] == "hangup"]
+        assert other.state == "connected"
+        other.close()
+        assert other.ended.wait(2)
+        assert janus.wait_for("hangup", handles[1])["reason"] == "DTLS alert"
+
+
 def test_janus_sees_a_goodbye_and_misses_who_vanishes_without_a_word(lab: Lab) -> None:
     engine = Engine()
     engine.start()

@@ -52,7 +52,7 @@ def test_rtp_waits_for_the_pump_and_the_rest_is_aioices() -> None:
     async def play() -> None:
         sock, far, protocol = udp(), udp(), Protocol()
         transport: Any = PeerSocket(asyncio.get_running_loop(), sock, protocol, is_private)  # type: ignore[arg-type]
-        for data in (b"\x00stun", b"\x80rtp", b"\x16dtls", b"\x80" * 40, b""):
+        for data in (b"\x00stun", b"\x80rtp", b"\x16dtls", b"\x80" * 40, b"", b"\xff"):
             far.sendto(data, sock.getsockname())
         await asyncio.sleep(0.05)
         assert protocol.received == [b"\x00stun", b"\x16dtls"]
@@ -62,6 +62,7 @@ def test_rtp_waits_for_the_pump_and_the_rest_is_aioices() -> None:
             far.sendto(b"\x80flood", sock.getsockname())
         await asyncio.sleep(0.05)
         assert len(transport.early) == ice.EARLY_LIMIT
+        assert (transport.strange, transport.overflowed) == (2, 7)
         transport.close()
         transport.close()
         await asyncio.sleep(0.01)
@@ -167,6 +168,17 @@ def test_no_socket_is_a_media_error(address: str, monkeypatch: pytest.MonkeyPatc
             await connection.gather_candidates()
         assert caught.value.phase == "ice"
         monkeypatch.undo()
+        await connection.close()
+
+    asyncio.run(play())
+
+
+def test_dtls_that_nobody_reads_is_bounded() -> None:
+    async def play() -> None:
+        connection = ice.SocketConnection(controlling=True, addresses=["127.0.0.1"], allowed=is_private)
+        for _ in range(3 * ice.UNREAD_LIMIT):
+            connection.data_received(b"\x16dtls", 1)
+        assert connection._queue.qsize() == ice.UNREAD_LIMIT
         await connection.close()
 
     asyncio.run(play())

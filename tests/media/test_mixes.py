@@ -144,3 +144,14 @@ def test_tones_are_given_out_evenly(clock: Clock) -> None:
     assert sorted(given) == sorted(TONES_HZ)
     assert room.tone("another") == TONES_HZ[0]
     assert [room.tone(None) for _ in range(37)] == [*TONES_HZ, TONES_HZ[0]]
+
+
+def test_who_has_long_gone_can_change_rooms_all_the_same(clock: Clock) -> None:
+    room, (a, b) = a_mix("tone:400", "tone:423")
+    a.leave()
+    clock.now_s = 11
+    assert room.tone("room") != 423
+    room.move(a, "other")
+    assert a.mix == "other"
+    room.move(b, "other")
+    assert heard(room, b, 20) == []

@@ -147,7 +147,7 @@ def test_what_is_too_short_for_rtp_is_dropped_and_counted() -> None:
             for datagram in (b"\x80\x6f", b"", b"\x16\xfe\xfd\x00", b"garbage"):
                 far.sendto(datagram, ("127.0.0.1", port))
             deadline = time.monotonic() + 5
-            while peer.flow.strange < 2:
+            while peer.flow.strange < 4:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.01)
             assert far.recv(2048)[1] == 0x80 | 111
@@ -170,5 +170,16 @@ def test_closing_before_it_was_connected() -> None:
         await peer.close()
         await peer.close()
         assert peer.state is PeerState.CLOSED
+
+    play(scene)
+
+
+@pytest.mark.parametrize("payload_type", [-1, 128, 70_000])
+def test_a_payload_type_that_does_not_fit_into_a_header_is_refused(payload_type: int) -> None:
+    async def scene(peer: PlainPeer, pump: Pump) -> None:
+        peer.open()
+        with pytest.raises(MediaError, match=f"payload type of {payload_type}") as caught:
+            peer.connect("127.0.0.1", 9, payload_type)
+        assert caught.value.phase == "media" and peer.flow is None
 
     play(scene)

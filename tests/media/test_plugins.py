@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from janusload.lab import Lab
+from janusload.lab import Lab, LabOptions
 from janusload.media.engine import Engine
 from janusload.media.participants import Participant, Peer
 from tests.media.conftest import Heard, until
@@ -131,3 +133,51 @@ def test_a_mountpoint_fed_with_plain_rtp_is_watched(lab: Lab, engine: Engine) ->
         follow(janus, handle, viewer, request="watch", id=stream["id"])
         until(lambda: hears(viewer))
         janus.ask(handle, request="destroy", id=stream["id"])
+
+
+def test_of_a_mountpoint_with_video_the_audio_is_heard(lab: Lab, engine: Engine) -> None:
+    """Its offer has two m-lines, and so has our answer."""
+    with (
+        echotest(lab.url) as janus,
+        engine.plain("feed-2", route_to=lab.address) as feed,
+        engine.peer("viewer-2", clip="silence", route_to=lab.address) as viewer,
+    ):
+        handle = janus.attach("streaming")
+        media = [
+            {"type": "video", "mid": "v", "codec": "vp8", "pt": 96, "port": 0},
+            {"type": "audio", "mid": "a", "codec": "opus", "pt": 111, "port": 0},
+        ]
+        created = janus.ask(handle, request="create", type="rtp", name="both", media=media)
+        stream = created["plugindata"]["data"]["stream"]
+        port = next(each["port"] for each in stream["ports"] if each["type"] == "audio")
+        feed.open()
+        feed.connect(lab.address, port)
+        offer = janus.ask(handle, request="watch", id=stream["id"])["jsep"]
+        assert [line[:7] for line in offer["sdp"].splitlines() if line.startswith("m=")] == ["m=video", "m=audio"]
+        janus.ask(handle, jsep=viewer.answer(offer), request="start")
+        viewer.connected()
+        until(lambda: hears(viewer))
+        janus.ask(handle, request="destroy", id=stream["id"])
+
+
+def test_a_janus_with_ice_lite(engine: Engine, tmp_path: Path) -> None:
+    """It checks nothing itself: we are in control, whoever offers (RFC 8445 section 6.1.1)."""
+    options = LabOptions(settings={"nat": {"ice_lite": True}})
+    with (
+        Lab(options, tmp_path / "janus.log") as lite,
+        echotest(lite.url) as janus,
+        engine.peer("echo-lite", route_to=lite.address) as echo,
+        engine.plain("feed-lite", route_to=lite.address) as feed,
+        engine.peer("viewer-lite", clip="silence", route_to=lite.address) as viewer,
+    ):
+        echo.accept(janus.call(janus.attach(), echo.offer()))
+        until(lambda: hears(echo))
+        handle = janus.attach("streaming")
+        media = [{"type": "audio", "mid": "a", "codec": "opus", "pt": 111, "port": 0}]
+        stream = janus.ask(handle, request="create", type="rtp", name="lite", media=media)["plugindata"]["data"][
+            "stream"
+        ]
+        feed.open()
+        feed.connect(lite.address, stream["ports"][0]["port"])
+        follow(janus, handle, viewer, request="watch", id=stream["id"])
+        until(lambda: hears(viewer))

@@ -267,8 +267,11 @@ def test_both_ways_through_the_thread(kind: str, running: Pump) -> None:
 
 def test_datagrams_from_before_are_taken_with_their_stamps(kind: str, running: Pump) -> None:
     with flow_and_far(kind) as (flow, far):
-        running.add(flow, [(rtp(far, 1), 10_000_000), (rtp(far, 2), 30_000_000), (b"\x80" * 5000, None)])
-        until(lambda: flow.reception.received == 2)
+        early = [(rtp(far, 1), 10_000_000), (rtp(far, 2), 30_000_000), (b"\x80" * 5000, None)]
+        running.add(flow, early)
+        # they are the pump's from then on
+        early.clear()
+        until(lambda: flow.reception.received == 2 and flow.strange == 1)
         assert flow.reception.jitter_ms == pytest.approx(0, abs=0.1)
         release(running, flow)
 
@@ -430,3 +433,53 @@ def test_a_fault_of_ours_is_told(kind: str) -> None:
     until(lambda: told)
     assert isinstance(told[0], ZeroDivisionError)
     pumping.stop()
+
+
+@pytest.mark.parametrize("ptime_ms", [20, 60])
+def test_a_report_has_the_rtp_time_of_its_moment(kind: str, ptime_ms: int) -> None:
+    """RFC 3550 section 6.4.1: of the same instant as its NTP time, whenever the last packet was due."""
+    clip = clips.encode_opus("x", sounds.speech(1), ptime_ms=ptime_ms)
+    with flow_and_far(kind, clip=clip) as (flow, far), by_hand(kind, flow) as pumping:
+        tick(pumping)
+        began_ns, began = pumping._due[0] - PERIOD_NS, flow.timestamp
+        for period in range(1, 5):
+            pumping._due[0] = began_ns + period * PERIOD_NS
+            pumping._send(0)
+            flow.sent += 1
+            pumping._send_rtcp(flow)
+            now_ns = time.monotonic_ns()
+            (report, *_) = (
+                RtcpPacket.parse(far.rx.unprotect_rtcp(data))[0] for data in far.received() if 192 <= data[1] <= 223
+            )
+            assert isinstance(report, RtcpSrPacket)
+            told_ms = ((report.sender_info.rtp_timestamp - began) & 0xFFFFFFFF) / 48
+            assert told_ms == pytest.approx((now_ns - began_ns) / 1e6, abs=5)
+
+
+def test_who_has_sent_nothing_since_its_report_is_a_receiver(kind: str) -> None:
+    """RFC 3550 section 6.4."""
+
+    def reported() -> int:
+        pumping._send_rtcp(flow)
+        (data,) = (each for each in far.received() if 192 <= each[1] <= 223)
+        return int(data[1])
+
+    with flow_and_far(kind) as (flow, far), by_hand(kind, flow) as pumping:
+        assert reported() == rtcp.RECEIVER_REPORT
+        tick(pumping)
+        assert [reported(), reported()] == [rtcp.SENDER_REPORT, rtcp.RECEIVER_REPORT]
+        tick(pumping)
+        assert reported() == rtcp.SENDER_REPORT
+
+
+def test_what_is_held_is_dropped_when_its_time_has_long_passed(kind: str) -> None:
+    with flow_and_far(kind, fates=held("delay=40")) as (flow, far), by_hand(kind, flow) as pumping:
+        # due 200 ms ago, to leave 160 ms ago
+        tick(pumping, 1, late_ns=0)
+        pumping._held._heap = [(at - 5 * PERIOD_NS, *rest) for at, *rest in pumping._held._heap]
+        pumping._held.release(pumping._flows)
+        assert (flow.used, flow.sent, flow.late, far.received()) == (1, 0, 1, [])
+        tick(pumping)
+        time.sleep(0.041)
+        pumping._held.release(pumping._flows)
+        assert (flow.used, flow.sent, len(far.received())) == (2, 1, 1)

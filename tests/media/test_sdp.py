@@ -157,3 +157,46 @@ def test_a_candidate_by_name_is_refused_and_tcp_is_passed_over() -> None:
     with pytest.raises(MediaError, match="not an IP address") as caught:
         sdp.udp_candidates(named)
     assert caught.value.phase == "ice"
+
+
+@pytest.mark.parametrize("payload_type", [128, 255])
+def test_a_payload_type_that_does_not_fit_into_a_header_is_refused(payload_type: int) -> None:
+    text = ANSWER.replace("SAVPF 111", f"SAVPF {payload_type}").replace(":111 ", f":{payload_type} ")
+    with pytest.raises(MediaError, match=f"payload type of {payload_type}") as caught:
+        sdp.read(text, offering=False)
+    assert caught.value.phase == "sdp"
+
+
+def answered(text: str) -> str:
+    remote = sdp.read(text, offering=True)
+    return sdp.describe(
+        kind="answer",
+        ice=ICE,
+        candidates=[CANDIDATE],
+        fingerprint=FINGERPRINT,
+        ssrc=7,
+        cname="c",
+        answering=remote,
+    )
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("actpass", "active"), ("active", "passive"), ("passive", "active")])
+def test_our_answer_takes_the_role_that_is_left(theirs: str, ours: str) -> None:
+    assert f"a=setup:{ours}" in answered(ANSWER.replace("a=setup:active", f"a=setup:{theirs}"))
+
+
+def test_an_answer_has_as_many_m_lines_as_the_offer_in_its_order() -> None:
+    """RFC 3264 section 6: what is not wanted gets port 0."""
+    session, audio = ANSWER.split("m=audio", 1)
+    video = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:v\r\na=sendonly\r\na=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n"
+    data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:d\r\na=sctp-port:5000\r\n"
+    text = answered(f"{session}{video}m=audio{audio}{data}")
+    lines = [line for line in text.splitlines() if line.startswith("m=")]
+    assert lines == [
+        "m=video 0 UDP/TLS/RTP/SAVPF 96",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+        "m=application 0 UDP/DTLS/SCTP webrtc-datachannel",
+    ]
+    assert "a=group:BUNDLE 0\r\n" in text
+    read = SessionDescription.parse(text)
+    assert [media.rtp.muxId for media in read.media] == ["v", "0", "d"]

@@ -175,3 +175,17 @@ def test_the_wait_begins_anew_when_audio_becomes_due_again() -> None:
     someone.paused = False
     assert [telling.event(second * S) for second in (6, 7)] == [None, None]
     assert telling.event(8 * S) == (PeerEventKind.NO_MEDIA, 2.0)
+
+
+def test_who_was_silent_before_a_pause_is_so_until_something_comes() -> None:
+    someone = Someone()
+    telling = told(someone)
+    telling.event(0)
+    assert telling.event(3 * S) == (PeerEventKind.NO_MEDIA, 3.0)
+    someone.paused = True
+    assert telling.event(4 * S) is None
+    someone.paused = False
+    assert [telling.event(second * S) for second in (5, 6, 9)] == [None, None, None]
+    assert someone.flow is not None
+    someone.flow.reception.received += 1
+    assert telling.event(10 * S) == (PeerEventKind.MEDIA_AGAIN, 5.0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import time
 
 import pytest
 
@@ -97,3 +99,17 @@ def test_copies_leave_behind_their_original(kind: str) -> None:
         first = numbers[0]
         assert [(number - first) & 0xFFFF for number in numbers] == [0, 1, 1, 2, 3, 3, 4]
         assert (flow.sent, flow.used) == (7, 5)
+
+
+def test_a_large_frame_that_is_held_back_leaves_whole(kind: str) -> None:
+    payloads = tuple(os.urandom(1150) for _ in range(60))
+    clip = dataclasses.replace(VIDEO, packets=payloads, levels=(127,) * 60, frames=(60,))
+    options = {"clip": clip, "payload_type": 97, "audio_level_id": None}
+    with flow_and_far(kind, fates=held("delay=1"), **options) as (flow, far), by_hand(kind, flow) as pumping:
+        tick(pumping)
+        deadline = time.monotonic() + 2
+        while pumping._held.next_ns is not None:
+            assert time.monotonic() < deadline
+            pumping._held.release(pumping._flows)
+        assert [packet.payload for packet in rtp_from(far)] == list(payloads)
+        assert (flow.sent, flow.used) == (60, 60)

@@ -128,7 +128,21 @@ def test_what_cannot_be_made_is_told(lasting: Told, changes: dict[str, Any], pha
 def test_a_peer_that_it_does_not_know_is_told(lasting: Told) -> None:
     answer = lasting.ask(verb="accept", peer=9, sdp="", timeout_s=1)
     assert answer["phase"] == "media" and "no such peer" in answer["reason"]
-    assert lasting.ask(verb="close", peer=9)["result"] is None
+    assert lasting.ask(verb="close", peer=9, silently=False)["result"] is None
+    # no last numbers will tell that it has ended
+    assert lasting.hear("gone")["peer"] == 9
+
+
+def test_a_peer_that_is_closed_while_its_clip_is_encoded_never_comes_to_be(lasting: Told) -> None:
+    held = len(os.listdir(f"/proc/{lasting.process.pid}/fd"))
+    making = offer(70, clip="tone:1234", hear=True)
+    lasting.sock.sendall(messages.encode({"ask": 70, **making}))
+    lasting.sock.sendall(messages.encode({"verb": "close", "peer": 70, "silently": False}))
+    assert lasting.hear("gone")["peer"] == 70
+    answer = lasting._next(lambda each: each.get("ask") == 70)
+    assert answer["phase"] == "media" and "closed before" in answer["reason"]
+    assert "no such peer" in lasting.ask(verb="count", peer=70)["reason"]
+    assert len(os.listdir(f"/proc/{lasting.process.pid}/fd")) == held
 
 
 @pytest.mark.parametrize("message", [{"verb": "sing"}, {"verb": "offer", "peer": 3}, {"peer": 3}])
@@ -145,7 +159,13 @@ def test_too_many_open_files_are_told_and_survived(lasting: Told) -> None:
     answers = [lasting.ask(**offer(number)) for number in range(6)]
     failures = [each for each in answers if "phase" in each]
     assert failures and all(each["phase"] == "ice" for each in failures)
-    lasting.ask(verb="close", peer=0)
+    # it goes on telling how it is, again and again
+    since_ns, told_since = time.monotonic_ns(), 0
+    while told_since < 2:
+        health = lasting.hear("health")
+        assert health["fds"] >= held and health["rss_bytes"] > 10_000_000
+        told_since += health["t_ns"] > since_ns
+    lasting.ask(verb="close", peer=0, silently=False)
     resource.prlimit(lasting.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
     assert "result" in lasting.ask(**offer(10))
 
@@ -177,7 +197,7 @@ def test_it_imports_nothing_heavy_or_foreign() -> None:
 
 
 def test_resident_memory_is_read() -> None:
-    assert process.rss_bytes() > 1_000_000
+    assert process.Memory().rss_bytes() > 1_000_000
 
 
 def test_a_killed_parent_takes_it_along() -> None:
