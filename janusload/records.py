@@ -177,7 +177,7 @@ class HeardRecord(NamedTuple):
         frequency_hz: of his tone; None for a chirp.
         level_dbov: level of his tone as it was decoded, in dB below the loudest possible; None where it was not heard.
         delay_ms: mouth to ear, from when the chirp would have been spoken to when it could be played; None for tones.
-            Chirps are 2 s apart and all alike: a delay of more is taken for what is above a multiple of that.
+            Of a kind there is one in 4 s: a delay of more is taken for what is above a multiple of that.
     """
 
     t_ns: int

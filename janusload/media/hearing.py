@@ -23,10 +23,10 @@ import numpy as np
 
 from janusload.media import sounds
 from janusload.media.sounds import Samples
-from janusload.media.tones import CHIRP_PERIOD_S, CHIRP_S, TONES_HZ
+from janusload.media.tones import CHIRP_EVERY_S, CHIRP_S, TONES_HZ
 
 #: how long a look is: one chirp is whole in it, wherever it begins
-WINDOW_S = CHIRP_PERIOD_S + 2 * CHIRP_S
+WINDOW_S = CHIRP_EVERY_S + 2 * CHIRP_S
 #: a tone is heard from this level on, and so much above what is around it: a voice's harmonics are not so narrow
 _LEAST_DBOV = -55.0
 _ABOVE_DB = 15.0
@@ -46,14 +46,14 @@ class Heard(NamedTuple):
     Attributes:
         from_ns, until_ns: of the look, monotonic.
         tones: (frequency in Hz, level in dBov) of those of `TONES_HZ` that were heard.
-        chirps: when each could be heard, monotonic ns.
+        chirps: when each could be heard, monotonic ns, and whether it falls.
         packets: how many were listened to.
     """
 
     from_ns: int
     until_ns: int
     tones: list[tuple[int, float]]
-    chirps: list[int]
+    chirps: list[tuple[int, bool]]
     packets: int
 
 
@@ -98,7 +98,10 @@ class Recording(NamedTuple):
         sound = Sound.decoded(self.codec, self.packets)
         if sound is None:
             return Heard(self.from_ns, self.until_ns, [], [], 0)
-        chirps = [sound.arrived_ns(at) - self.unix_less_monotonic_ns for at in find_chirps(sound.samples, sound.rate)]
+        chirps = [
+            (sound.arrived_ns(at) - self.unix_less_monotonic_ns, falling)
+            for at, falling in find_chirps(sound.samples, sound.rate)
+        ]
         return Heard(self.from_ns, self.until_ns, find_tones(sound.samples, sound.rate), chirps, len(self.packets))
 
 
@@ -173,27 +176,35 @@ def find_tones(samples: Samples, rate: int) -> list[tuple[int, float]]:
     return found
 
 
-def find_chirps(samples: Samples, rate: int) -> list[int]:
-    """First samples of the chirps that are whole in a sound, in order."""
-    chirp = sounds.chirp(rate)
+def find_chirps(samples: Samples, rate: int) -> list[tuple[int, bool]]:
+    """First samples of the chirps that are whole in a sound, in order, and whether each falls."""
+    likenesses = [_likeness(samples, sounds.chirp(rate, falling=falling)) for falling in (False, True)]
+    found: list[tuple[int, bool]] = []
+    while True:
+        falling = bool(likenesses[True].max() > likenesses[False].max())
+        at = int(np.argmax(likenesses[falling]))
+        if likenesses[falling][at] < _LEAST_LIKENESS:
+            return sorted(found)
+        found.append((at, falling))
+        # the next is a period away; beside this one are only its own shoulders
+        near = int(CHIRP_EVERY_S * rate / 2)
+        for each in likenesses:
+            each[max(0, at - near) : at + near] = 0
+
+
+def _likeness(samples: Samples, chirp: Samples) -> Samples:
+    """How much a sound is like a chirp that begins at each of its samples (normalised correlation)."""
     count = len(samples) - len(chirp) + 1
     if count <= 0:
-        return []
+        return np.zeros(1)
     size = 1 << (len(samples) + len(chirp)).bit_length()
     matched = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(chirp, size)), size)[:count]
     energy = np.concatenate([[0.0], np.cumsum(samples**2)])
     local = energy[len(chirp) :] - energy[: -len(chirp)]
     # the floor keeps what is all but silence from looking like anything
-    likeness = np.abs(matched) / np.sqrt(np.sum(chirp**2) * np.maximum(local, 1e-4 * float(np.sum(chirp**2))))
-    found: list[int] = []
-    while True:
-        at = int(np.argmax(likeness))
-        if likeness[at] < _LEAST_LIKENESS:
-            return sorted(found)
-        found.append(at)
-        # the next is a period away; beside this one are only its own shoulders
-        near = int(CHIRP_PERIOD_S * rate / 2)
-        likeness[max(0, at - near) : at + near] = 0
+    floor = 1e-4 * float(np.sum(chirp**2))
+    likeness: Samples = np.abs(matched) / np.sqrt(np.sum(chirp**2) * np.maximum(local, floor))
+    return likeness
 
 
 def _in_order(packets: list[tuple[bytes, int]]) -> list[tuple[int, int, bytes]]:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from janusload.media.tones import CHIRP_PERIOD_S, TONES_HZ
+from janusload.media.tones import CHIRP_EVERY_S, TONES_HZ
 from janusload.records import HeardRecord
 
 #: the mix of those of whom nobody knows what they should hear
@@ -60,13 +60,14 @@ class Voice:
         self.gone = True
 
     def spoke(self, moment_ns: int) -> None:
-        """It has spoken, or is just about to speak, its chirp at that moment."""
+        """It has spoken, or is just about to speak, a rising chirp at that moment; the falling one comes after it."""
         self._spoken.append(moment_ns)
 
-    def delay_ms(self, heard_ns: int) -> float | None:
+    def delay_ms(self, heard_ns: int, falling: bool) -> float | None:
         """How long the chirp that was heard then has taken; None if none that was spoken can be that one."""
-        before = [spoken_ns for spoken_ns in self._spoken if spoken_ns <= heard_ns]
-        if not before or heard_ns - max(before) > CHIRP_PERIOD_S * 1e9:
+        after_ns = int(falling * CHIRP_EVERY_S * 1e9)
+        before = [spoken_ns + after_ns for spoken_ns in self._spoken if spoken_ns + after_ns <= heard_ns]
+        if not before or heard_ns - max(before) > 2 * CHIRP_EVERY_S * 1e9:
             return None
         return (heard_ns - max(before)) / 1e6
 
@@ -130,7 +131,7 @@ class Mixes:
                         until_ns, listener.name, worker, talker.name, due, level is not None, talker.tone_hz, level
                     )
             elif talker.chirps and chirpers == 1 and due is not None:
-                delays = [talker.delay_ms(moment_ns) for moment_ns in said["chirps"]]
+                delays = [talker.delay_ms(*chirp) for chirp in said["chirps"]]
                 known_delays = [delay for delay in delays if delay is not None]
                 for delay in known_delays:
                     yield HeardRecord(until_ns, listener.name, worker, talker.name, due, True, delay_ms=delay)

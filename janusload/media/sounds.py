@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from janusload.errors import MediaError
-from janusload.media.tones import CHIRP_AT_S, CHIRP_PERIOD_S, CHIRP_S
+from janusload.media.tones import CHIRP_AT_S, CHIRP_EVERY_S, CHIRP_S
 
 Samples = np.ndarray[tuple[int], np.dtype[np.float64]]
 
@@ -56,22 +56,24 @@ def tone(seconds: float, *, frequency_hz: float) -> Samples:
     return wave
 
 
-def chirp(rate: int = RATE) -> Samples:
+def chirp(rate: int = RATE, *, falling: bool = False) -> Samples:
     """The chirp itself: a linear sweep that swells and dies (Hann), so that it is found again to a fraction of a ms."""
     t = np.arange(int(CHIRP_S * rate)) / rate
     low, high = _CHIRP_HZ
     sweep = np.sin(2 * np.pi * (low * t + (high - low) * t**2 / (2 * CHIRP_S)))
     shaped: Samples = 0.5 * np.hanning(len(t)) * sweep
-    return shaped
+    return shaped[::-1] if falling else shaped
 
 
 def chirps() -> Samples:
-    """A `chirp` clip's sound: silence but for one chirp."""
-    whole = silence(CHIRP_PERIOD_S)
-    sound = chirp()
-    start = int(CHIRP_AT_S * RATE)
-    whole[start : start + len(sound)] = sound
-    return whole
+    """A `chirp` clip's sound: silence but for a chirp that rises and one that falls."""
+    halves = []
+    for falling in (False, True):
+        half, sound = silence(CHIRP_EVERY_S), chirp(falling=falling)
+        start = int(CHIRP_AT_S * RATE)
+        half[start : start + len(sound)] = sound
+        halves.append(half)
+    return np.concatenate(halves)
 
 
 def silence(seconds: float) -> Samples:

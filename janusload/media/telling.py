@@ -100,7 +100,7 @@ class Telling:
         return round(mos.opinion(rating), 3)
 
     def spoken(self) -> int | None:
-        """When a chirper's next or latest chirp was spoken, monotonic; None if that was told before, or never."""
+        """When a chirper's next or latest rising chirp was spoken, monotonic; None if that was told, or never was."""
         flow = self._peer.flow
         if flow is None or self._peer.clip.name != "chirp" or flow.began_ns == self._began_ns:
             return None

@@ -6,7 +6,8 @@ from __future__ import annotations
 #: another, so that no tone can be taken for another's distortion. Whole hertz: a second of audio is a loop.
 TONES_HZ = tuple(round(400 * 1.0578**step) for step in range(36))
 
-#: a `chirp` clip: this long, with one chirp that begins there and lasts so long, in seconds
-CHIRP_PERIOD_S = 2.0
+#: a `chirp` clip has a rising chirp and then a falling one, in seconds: each so long, at that moment of its half. They
+#: differ so that who hears one knows when it was spoken as long as it took less than both halves
+CHIRP_EVERY_S = 2.0
 CHIRP_AT_S = 0.5
 CHIRP_S = 0.1

@@ -36,22 +36,26 @@ def test_a_delay_put_into_a_sender_is_what_the_measurement_shifts_by(engine: Eng
     """Without a mixer: a packet, libopus's look-ahead, and what was put in."""
     peers: list[Peer] = []
     try:
-        for name, held in (("straight", ""), ("late", "delay=250")):
+        for name, held in (("straight", ""), ("late", "delay=250"), ("very-late", "delay=2700")):
             chirper = engine.peer(f"{name}-mouth", clip="chirp", mix=name, impair=held, route_to="127.0.0.1")
             ear = engine.peer(f"{name}-ear", clip="silence", mix=name, hear=True, route_to="127.0.0.1")
             call(chirper, ear)
             peers += [chirper, ear]
         until(lambda: delays_ms(heard, "straight-ear", "straight-mouth"), 25)
         until(lambda: delays_ms(heard, "late-ear", "late-mouth"), 25)
+        until(lambda: delays_ms(heard, "very-late-ear", "very-late-mouth"), 25)
     finally:
         for peer in peers:
             peer.close()
-    straight, late = (
-        statistics.median(delays_ms(heard, f"{each}-ear", f"{each}-mouth")) for each in ("straight", "late")
+    straight, late, very_late = (
+        statistics.median(delays_ms(heard, f"{each}-ear", f"{each}-mouth"))
+        for each in ("straight", "late", "very-late")
     )
     # a busy machine sends late, by some ms; never early
     assert 26 < straight < 60
     assert late - straight == pytest.approx(250, abs=30)
+    # longer than from one chirp to the next
+    assert very_late - straight == pytest.approx(2700, abs=30)
 
 
 def join(janus: EchoTest, room: int, peer: Peer) -> int:
@@ -128,13 +132,13 @@ def test_what_cannot_be_looked_at_is_told_and_survived(caplog: pytest.LogCapture
 
 
 def test_what_is_told_of_a_look_is_plain_data() -> None:
-    row = listening.row(3, Look(1, 2, [(400, -25.0)], [17], 100))
+    row = listening.row(3, Look(1, 2, [(400, -25.0)], [(17, True)], 100))
     assert row == {
         "say": "heard",
         "peer": 3,
         "from_ns": 1,
         "until_ns": 2,
         "tones": [(400, -25.0)],
-        "chirps": [17],
+        "chirps": [(17, True)],
         "packets": 100,
     }

@@ -36,7 +36,7 @@ def a_mix(*clips: str, name: str | None = "room") -> tuple[Mixes, list[Voice]]:
 def heard(
     all_of_them: Mixes, listener: Voice, from_s: float, *tones: tuple[float, float], **more: Any
 ) -> list[HeardRecord]:
-    chirps = [int(at * S) for at in more.get("chirps", ())]
+    chirps = [[int(at * S), more.get("falling", False)] for at in more.get("chirps", ())]
     said = {"from_ns": int(from_s * S), "until_ns": int((from_s + 2) * S), "tones": list(map(list, tones))}
     return list(all_of_them.heard(listener, 3, {**said, "chirps": chirps, "packets": 100}))
 
@@ -94,12 +94,16 @@ def test_a_listener_that_has_only_just_come_says_nothing(clock: Clock) -> None:
 
 def test_chirps_have_the_delay_since_the_latest_that_was_spoken(clock: Clock) -> None:
     room, (a, b) = a_mix("silence", "chirp")
-    b.spoke(9 * S)
+    b.spoke(7 * S)
     b.spoke(11 * S)
     (record,) = heard(room, a, 10, chirps=[11.15])
     assert record == HeardRecord(12 * S, "a", 3, "b", True, True, delay_ms=pytest.approx(150.0))
+    # they fall two seconds after those that rise; one that took three and a half is no other's
+    for at, delay_ms in ((9.2, 200.0), (12.5, 3500.0), (13.1, 100.0)):
+        (record,) = heard(room, a, 10, chirps=[at], falling=True)
+        assert record.delay_ms == pytest.approx(delay_ms)
     # longer than the next one takes to come, or before the first was spoken: it cannot be told which it was
-    for at in (13.5, 8.0):
+    for at in (15.5, 6.0):
         (record,) = heard(room, a, 10, chirps=[at])
         assert (record.expected, record.heard, record.delay_ms) == (True, False, None)
     b.set_audible(False)
