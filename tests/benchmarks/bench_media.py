@@ -9,7 +9,7 @@ for. The floor is a C loop that sends and receives as many datagrams of the same
 the reflector, whose one thread is seldom asleep, and once to one that has a thread for each participant, as Janus has:
 waking it is the sender's cost.
 
-Our own clients get half as many participants again and again, until RTP is late or left out: that row is where the
+Our own clients get half as many participants again and again, until RTP is late or missing: that row is where the
 machine, Janus included, has no more to give.
 
 Rows that say "each other" have no Janus: the peers of one pion, or of two workers of ours, talk to each other. The
@@ -54,7 +54,7 @@ NUMBERS = (20, 100, 150, 200)
 BUSY_PERCENT = 70.0
 #: of the packets, late by more than 5 ms: with more, a client does not keep up
 LATE_SHARE = 0.01
-#: packets a second of each participant: with fewer, a client does not keep up (50 are due)
+#: packets a second of each participant, out or in: with fewer, somebody does not keep up (50 are due)
 LEFT_OUT_BELOW = 49.5
 #: header with audio level, and SRTP's tag
 OVERHEAD_BYTES = 20 + 16
@@ -71,7 +71,7 @@ class Subject:
         participants: how many to try.
         with_janus: whether it talks to Janus, or to somebody else.
         busy_percent: of a core; if not 0, as many as take that are tried as well.
-        largest: up to so many are tried, half as many more each time, until the client does not keep up; 0: none.
+        largest: up to so many are tried, half as many more each time, until somebody does not keep up; 0: none.
         rows: what was measured, by number of participants.
     """
 
@@ -92,7 +92,8 @@ class Subject:
             self.busy_percent = 0.0
         else:
             tried = most * 3 // 2
-            if tried > self.largest or last["late_share"] > LATE_SHARE or last["sent_per_s"] < LEFT_OUT_BELOW:
+            moved = min(last["sent_per_s"], last["received_per_s"])
+            if tried > self.largest or last["late_share"] > LATE_SHARE or moved < LEFT_OUT_BELOW:
                 self.largest = 0
                 return None
         self.participants += (tried,)
