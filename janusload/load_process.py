@@ -94,6 +94,7 @@ class LoadProcess:
                     if self._asked_to_end is not None and time.monotonic() - self._asked_to_end > END_WITHIN_S:
                         self._failure = f"the load process did not end within {END_WITHIN_S:g} s and was killed"
                         self.kill()
+                        break
                 except (RunFolderError, LabError) as error:
                     self._failure = str(error)
                     self._ask_to_end()
@@ -103,6 +104,7 @@ class LoadProcess:
                         self._ask_to_end()
                     else:
                         self.kill()
+                        break
         self._process.wait()
         if self._failure is None and self.end is None:
             self._failure = f"the load process died ({_death(self._process.returncode)}); see {self._log_tail()}"

@@ -216,7 +216,7 @@ class ServerRecord(NamedTuple):
         cpu_percent: of one core, over the second before.
         throttled_share: share of the CPU quota's periods in which it was throttled, over the second before.
         rss_bytes, anon_bytes, file_bytes: resident memory and its split.
-        state: one letter as in /proc/PID/stat; empty when the process is gone.
+        state: one letter as in /proc/PID/stat; empty when the process is gone, `?` when nobody could look.
         fds_limit: soft RLIMIT_NOFILE; `threads_limit`: the least of RLIMIT_NPROC and pids.max that is known.
         written_bytes: what it has written to disks since its start (/proc/PID/io); None without the right to see it.
         cpu_limit_percent: CPU quota of its control group, percent of a core; None without one.

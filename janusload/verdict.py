@@ -82,8 +82,8 @@ class Window:
 
     @property
     def limit_percent(self) -> float:
-        """The CPU that the process may use, percent of a core; without a quota one core: its request thread has one."""
-        return next((r.cpu_limit_percent for r in reversed(self.readings) if r.cpu_limit_percent), 100.0)
+        """The CPU with which its request thread is busy, percent of a core: a core, or a quota of less."""
+        return min(100.0, next((r.cpu_limit_percent for r in reversed(self.readings) if r.cpu_limit_percent), 100.0))
 
     @property
     def busy(self) -> bool:

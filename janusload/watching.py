@@ -219,6 +219,9 @@ class Watcher:
         self._stalls.signal = -status if status is not None and status < 0 else None
         for seen in look.observations:
             self._stalls.look(seen.server, seen.threads.records() if seen.threads is not None else None, [])
+            if seen.server.state == "":
+                # what comes next may be of the process that took its place
+                self._judge()
         self._stalls.look(None, None, look.log)
 
     def _judge(self) -> None:

@@ -207,6 +207,12 @@ CAUSES: list[tuple[str, Window, FailureKind | None, str | None]] = [
     ("fds", window(frozenset(), readings=IDLE, log={LogCategory.EMFILE: 1}), K.FDS, None),
     ("threads", window(frozenset(), readings=IDLE, log={LogCategory.THREAD_FAIL: 1}), K.THREADS, None),
     ("threads, log unseen", window(frozenset(), readings=[reading(threads=90, threads_limit=90)]), K.THREADS, None),
+    (
+        "overload of the request thread, with a quota of more than it can use",
+        window(CORE, readings=[reading(cpu=103.0, cpu_limit_percent=400.0)] * 3, loaded=True),
+        K.OVERLOAD,
+        None,
+    ),
     ("only media broke off", window(frozenset({Rung.MEDIA}), readings=IDLE), None, None),
 ]  # fmt: skip
 

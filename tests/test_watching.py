@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from janusload import watching
-from janusload.records import Rung
+from janusload.records import Rung, ServerRecord
 from janusload.run_folder import RunFolder
+from janusload.server.process import Observation
+from janusload.server.watch import Look
 from janusload.verdict import API_RUNGS
 from janusload.watching import Watcher, WatchOptions
 
@@ -83,3 +85,30 @@ class Clock:
 
     def monotonic(self) -> float:
         return self.now_ns / 1e9
+
+
+def test_a_crash_is_seen_although_another_process_is_there_by_the_next_look(tmp_path: Path) -> None:
+    said: list[str] = []
+    folder = RunFolder.create(tmp_path / "run")
+    states, now_ns = ["S", "S", "", "S"], time.monotonic_ns()
+    seen = [
+        Observation(ServerRecord(now_ns + at * 10**9, 3.0, None, None, None, None, 30, 40, state, fds_limit=1024), None)
+        for at, state in enumerate(states)
+    ]
+
+    class Seen:
+        """An agent that was not asked for two seconds."""
+
+        looks = iter([Look(seen[1], [], [], before=(seen[0],)), Look(seen[3], [], [], before=(seen[2],))])
+
+        def look(self) -> Look:
+            return next(self.looks, Look(None, [], []))
+
+    with contextlib.closing(folder.writer("watch")) as writer:
+        watcher = Watcher(folder, writer, Seen(), WatchOptions(backtrace=False), said.append)  # type: ignore[arg-type]
+        # what is gathered then is another test's
+        watcher._begun = lambda stall: said.append(stall.finding.rule)  # type: ignore[method-assign]
+        for _ in range(2):
+            watcher._look()
+            watcher._judge()
+    assert said[0] == "the Janus process is gone"

@@ -340,7 +340,8 @@ def _verdict(summary: Summary, thresholds: list[Threshold], *, broke_off: bool) 
     onset, failure, climbs = summary.onset, summary.failure, summary.run.climbs
     if failure.kind.is_stall and not (climbs and failure.came_back):
         return Verdict.FAILED
-    if not summary.generator.valid or onset.status is OnsetStatus.GENERATOR_LIMITED:
+    if not summary.generator.valid or onset.status in (OnsetStatus.GENERATOR_LIMITED, OnsetStatus.TRANSPORT_LIMITED):
+        # what was sent too late, or could not be sent for want of connections, tells nothing of the server's answers
         return Verdict.INCONCLUSIVE
     if any(limit.judged and not limit.passed for limit in thresholds):
         return Verdict.FAILED

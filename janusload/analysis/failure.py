@@ -123,6 +123,7 @@ def failure_of(seen: Evidence) -> Failure:
         detected_after_s=None if named is None else (named.found_ns - named.since_ns) / 1e9,
         recovered_after_s=recovered_s,
         lasted_s=finding.lasted_s,
+        recovery_leg=off_ns is not None,
     )
 
 
@@ -281,21 +282,22 @@ def _was_stuck(ladder: dict[Rung, RungHistory], silences: Sequence[Silence], off
             rule = (
                 f"for {seconds:.0f} s ws_ping answered but no request did, and late answers show that it was no queue"
             )
-            return _Finding(FailureKind.CORE_STUCK, rule, since_ns=silence.begin_ns)
+            return _Finding(FailureKind.CORE_STUCK, rule, since_ns=silence.begin_ns, lasted_s=seconds)
         tcp = within.get(Rung.TCP)
         if websocket is not None and websocket.first_streak(True) is None and tcp is not None and tcp.ends_alive:
             rule = f"for {seconds:.0f} s TCP connected but ws_ping and every request went unanswered"
-            return _Finding(FailureKind.PROCESS_FROZEN, rule, since_ns=silence.begin_ns)
+            return _Finding(FailureKind.PROCESS_FROZEN, rule, since_ns=silence.begin_ns, lasted_s=seconds)
     for rung, outer_rungs in _BEHIND.items():
         for begin_ns, end_ns in ladder[rung].silences() if rung in ladder else []:
             outer = [ladder[each].since(begin_ns).until(end_ns) for each in outer_rungs if each in ladder]
             under_load = off_ns is None or end_ns < off_ns
             if under_load and outer and all(len(h.alive) >= IN_A_ROW and h.alive.all() for h in outer):
                 answered = " and ".join(each for each in outer_rungs if each in ladder)
-                rule = f"for {(end_ns - begin_ns) / 1e9:.0f} s {answered} answered but {rung} did not"
+                lasted_s = (end_ns - begin_ns) / 1e9
+                rule = f"for {lasted_s:.0f} s {answered} answered but {rung} did not"
                 if rung in _PLUGIN_RUNGS:
-                    return _Finding(FailureKind.PLUGIN_STUCK, rule, _PLUGIN, begin_ns)
-                return _Finding(FailureKind.CORE_STUCK, rule, since_ns=begin_ns)
+                    return _Finding(FailureKind.PLUGIN_STUCK, rule, _PLUGIN, begin_ns, lasted_s)
+                return _Finding(FailureKind.CORE_STUCK, rule, since_ns=begin_ns, lasted_s=lasted_s)
     return None
 
 

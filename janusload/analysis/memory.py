@@ -28,6 +28,8 @@ _HELD_UP = 0.25
 _HELD_UP_OF_DIRTY = 0.75
 #: seconds in a row of that
 _HELD_UP_S = 3.0
+#: longest time between two readings of which both tell
+_GAP_S = 2.0
 #: anonymous memory of a control group beyond twice the process's own, from which others must live in it
 _NEIGHBOURS_BYTES = 32e6
 #: usage within this share of the limit is at the limit
@@ -124,9 +126,10 @@ def _state(readings: pd.DataFrame, waiting: pd.Series[float], limit: float | Non
     may_wait = readings["cgroup_dirty_limit_bytes"]
     most = (_HELD_UP_OF_DIRTY * may_wait).where(may_wait > 0, _HELD_UP * limit)
     held = (waiting > most) & (readings["cgroup_writeback_bytes"].fillna(0) > 0)
-    seconds = readings["t_ns"].diff().fillna(0) / 1e9
+    # of the time between two readings that both say so; of a gap without any nobody knows
+    seconds = (readings["t_ns"].diff().fillna(0) / 1e9).clip(upper=_GAP_S)
     run = (held != held.shift()).cumsum()
-    longest = seconds.where(held, 0).groupby(run).sum().max()
+    longest = seconds.where(held & held.shift(fill_value=False), 0).groupby(run).sum().max()
     if longest >= _HELD_UP_S:
         return MemoryState.WRITERS_HELD_UP
     usage = readings["cgroup_bytes"]

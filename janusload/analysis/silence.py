@@ -102,7 +102,8 @@ def _busy(server: pd.DataFrame, begin_ns: int, end_ns: int, cpu_limit_percent: f
     inside = server[(server["t_ns"] > begin_ns + _BIN_NS) & (server["t_ns"] <= end_ns)]
     cpu = inside["cpu_percent"].dropna()
     throttled = inside["throttled_share"].dropna()
-    limit = cpu_limit_percent if cpu_limit_percent is not None else 100.0
+    # the thread that takes requests has one core at most, whatever the quota
+    limit = 100.0 if cpu_limit_percent is None else min(100.0, cpu_limit_percent)
     return bool(
         (len(cpu) and cpu.median() > _BUSY_SHARE * limit) or (len(throttled) and throttled.median() > _BUSY_THROTTLED)
     )

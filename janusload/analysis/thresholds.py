@@ -17,7 +17,7 @@ from janusload.analysis.attempts import Attempts, under_test
 from janusload.analysis.censored import BoolArray, km_quantiles
 from janusload.records import Outcome
 from janusload.scenario.limits import Limit, limit
-from janusload.summary import MemoryGrowth, OnsetStatus, Quantile, Quantiles, Summary, Threshold
+from janusload.summary import FailureKind, MemoryGrowth, OnsetStatus, Quantile, Quantiles, Summary, Threshold
 
 #: fewer attempts than this say nothing about a rate
 _LEAST = 20
@@ -145,8 +145,8 @@ def _rate(wanted: Limit, attempts: Attempts, rows: BoolArray) -> _Value | None:
 def _onset_load(wanted: Limit, summary: Summary) -> _Value | None:
     onset = summary.onset
     good, bad = onset.load_bracket or (None, None)
-    if onset.status is OnsetStatus.FROM_START:
-        # nothing below was asked for: it lies at or below the lowest load
+    if onset.status in (OnsetStatus.FROM_START, OnsetStatus.LOWER_UNPROVEN):
+        # nothing below was asked for, or what was proves nothing: it lies at or below this load
         return None if bad is None or wanted.holds(bad) else _Value(bad)
     if onset.load is not None:
         return _Value(onset.load)
@@ -184,8 +184,9 @@ def _recovery(_: Limit, summary: Summary) -> float | None:
     failure = summary.failure
     if failure.recovered_after_s is not None:
         return failure.recovered_after_s
-    # nothing had to recover, or it never did
-    return 0.0 if failure.kind == "none" else math.inf
+    if failure.kind is FailureKind.NONE:
+        return 0.0  # nothing had to recover
+    return math.inf if failure.recovery_leg and failure.kind is not FailureKind.GENERATOR_LIMITED else None
 
 
 def _cpu(_: Limit, summary: Summary) -> float | None:

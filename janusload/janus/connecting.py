@@ -53,7 +53,7 @@ def parse(url: str) -> WebSocketURI:
     """The parts of an address. Raises UsageError if it is none of a WebSocket, or holds a user or password."""
     try:
         uri = parse_uri(url)
-    except InvalidURI:
+    except (InvalidURI, ValueError):
         raise UsageError("the address of Janus must look like ws://HOST:PORT or wss://HOST:PORT") from None
     if uri.user_info is not None:
         raise UsageError("put no user or password into the address of Janus: it would show in errors and reports")

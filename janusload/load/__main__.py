@@ -52,6 +52,7 @@ from janusload.load.progress import Progress
 from janusload.load.rooms import rooms
 from janusload.load.stage import Announce, Stage, Target
 from janusload.media.engine import Engine
+from janusload.media.process import raise_open_files_limit
 from janusload.records import HealthRecord, MediaRecord, PeerEventRecord, ProbeRecord, Record
 from janusload.run_folder import RunFolder
 from janusload.scenario import Scenario
@@ -85,6 +86,7 @@ def main(argv: list[str] | None = None) -> int:
 def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> str:
     """Carry a run through, or until `stop` is set; returns how it ended. Raises JanusloadError if it could not be."""
     quiet_locust()
+    raise_open_files_limit()
     meta = folder.read_meta()
     scenario, _ = scenarios.load(folder.path / "scenario.toml", meta.get("scenario", {}).get("changes", ()))
     target = Target(
@@ -111,12 +113,13 @@ def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> 
     try:
         return _Run(scenario, folder, stage, announce, stop, crew, meta).carry_through()
     finally:
-        engine.stop()
-        # before the recorder is closed: its disk may be full
-        folder.write_meta(sessions=recorder.sessions.facts())
-        recorder.close()
-        if target.wire_log is not None:
-            target.wire_log.close()
+        with ExitStack() as stack:
+            # the last first, each whatever becomes of those before it: the disk may be full
+            if target.wire_log is not None:
+                stack.callback(target.wire_log.close)
+            stack.callback(recorder.close)
+            stack.callback(lambda: folder.write_meta(sessions=recorder.sessions.facts()))
+            stack.callback(engine.stop)
 
 
 class Crew(NamedTuple):

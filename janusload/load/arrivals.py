@@ -76,7 +76,9 @@ class Arrivals:
         return Gauges(self.in_flight, users, self.pending)
 
     def open(self) -> None:
-        """Open the pool. Raises ConnectFailed if one of them does not come up."""
+        """Open the pool; again is nothing. Raises ConnectFailed if one of them does not come up."""
+        if self._keeper is not None:
+            return
         for connection in self._pool:
             connection.open()
         self._keeper = gevent.spawn(self._keep_open)

@@ -26,7 +26,9 @@ _PEERS_PER_MEDIA_WORKER = 50
 
 def make_recorder(scenario: Scenario, writer: RecordWriter) -> Recorder:
     """The recorder of one process, which knows which request is under test."""
-    return Recorder(writer, request=scenario.stream.request if scenario.stream is not None else "janus.create")
+    if scenario.stream is None:
+        return Recorder(writer, source=Source.USERS)
+    return Recorder(writer, request=scenario.stream.request)
 
 
 def make_ladder(
@@ -55,6 +57,7 @@ def make_ladder(
         echo=EchoPeer(stage.engine) if with_echo else None,
         notice=notice,
         every_s=scenario.probes.every,
+        on_failure=stage.recorder.on_failure,
     )
 
 

@@ -104,6 +104,11 @@ class Conductor:
     def recorder(self) -> Recorder:
         return self.stage.recorder
 
+    @property
+    def _shaped(self) -> bool:
+        """Whether the shape says how many users there are."""
+        return self.scenario.by_users and not isinstance(self.scenario.shape, Churn)
+
     def probed(self, record: ProbeRecord) -> None:
         """To be called with every answer of the ladder."""
         self.progress.rungs[record.rung] = record.ok
@@ -142,8 +147,7 @@ class Conductor:
     def _users(self) -> Iterator[None]:
         try:
             # those that the shape does not ask for come first
-            shaped = self.scenario.by_users and not isinstance(self.scenario.shape, Churn)
-            first = self.scenario.users_at(0) if shaped else self.scenario.user_count
+            first = self.scenario.users_at(0) if self._shaped else self.scenario.user_count
             if first and not isinstance(self.scenario.shape, Churn):
                 self._phase("joining")
                 self._ask(first)
@@ -175,8 +179,14 @@ class Conductor:
             step, was_bad = 0, False
             while (leg := course.next(was_bad)) is not None:
                 if was_bad and course.settles:
+                    if self._shaped:
+                        # those who are too many go first, or it would never be well again
+                        self._ask(min(self.crowd.asked, self.scenario.users_at(leg.begin)))
                     self._settle()
                 self._leg(step, leg, counted=course.counts_steps)
+                if course.searches:
+                    # what times out of the last T is known only then, and it decides where to look next
+                    self._pause(self.scenario.timeout_s)
                 was_bad = is_bad(self.recorder.outcomes.get(step, Counter()), self.scenario.onset.timeout_share)
                 step += 1
             if course.ended_early:
@@ -189,8 +199,7 @@ class Conductor:
 
     def _leg(self, step: int, leg: Leg, *, counted: bool) -> None:
         """Offer one leg's load, from now until its end."""
-        churn = isinstance(self.scenario.shape, Churn)
-        shaped = self.scenario.by_users and not churn
+        churn, shaped = isinstance(self.scenario.shape, Churn), self._shaped
         grows = leg.begin != leg.end
         if shaped:
             self._ask(self.scenario.users_at(leg.begin))
@@ -253,7 +262,7 @@ class Conductor:
         while (gone_s := (time.monotonic_ns() - off_ns) / 1e9) < at_most_s:
             self.progress.left_s = at_most_s - gone_s
             if self._is_back():
-                back_ns = max(self._good[rung][0].due_ns for rung in _DECIDING)
+                back_ns = max(self._good[rung][0].answered_ns or 0 for rung in _DECIDING)
                 self.progress.recovered_after_s = max(0.0, (back_ns - off_ns) / 1e9)
                 self.recorder.mark(MarkerKind.RECOVERED, value=self.progress.recovered_after_s)
                 break
@@ -289,7 +298,9 @@ class Conductor:
         """Whether the load must go off: the server is gone or silent, a limit is crossed, or time is over."""
         if self._refused >= REFUSED_IN_A_ROW:
             raise LoadEnds("the server is gone: nothing accepts connections any more", gone=True, end="server gone")
-        silent_for = self.scenario.recovery.silent_for
+        # a question that is not yet due, or may still be answered, is no silence
+        probes = self.scenario.probes
+        silent_for = max(self.scenario.recovery.silent_for, probes.every + (probes.deadline or self.scenario.timeout_s))
         last_ns = max(self._last_good_ns.get(rung, since_ns) for rung in _DECIDING)
         if now_ns - max(last_ns, since_ns) > silent_for * 1e9:
             raise LoadEnds(f"neither ping nor create was answered for {silent_for:g} s: the load goes off")

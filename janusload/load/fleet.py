@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 SILENT_S = 3.0
 #: how long all workers together may take to come, to be ready, and to hand over their last records
 COME_WITHIN_S = 60.0
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0
 DONE_WITHIN_S = 20.0
 #: questions about a worker's clock before the run, and as many again every so many rounds of the watch
 _CLOCK_SAMPLES = 9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -74,7 +75,7 @@ class Health:
         self.latest: HealthRecord | None = None
         self.dropped = 0
         self.exhausted = 0
-        self._udp_drops = udp_receive_drops()
+        self._seen = _Seen(0.0, 0, 0, None, udp_receive_drops())
 
     def start(self) -> None:
         self._process.cpu_percent()
@@ -114,14 +115,14 @@ class Health:
             schedule_lags, self._schedule_lags_ms = self._schedule_lags_ms, []
             dropped, self.dropped = self.dropped, 0
             exhausted, self.exhausted = self.exhausted, 0
-            udp_before, self._udp_drops = self._udp_drops, udp_receive_drops()
+            before, seen = self._seen, self._look()
             gauges = self._gauges()
             self.latest = HealthRecord(
                 t_ns=time.monotonic_ns(),
                 process=self._name,
-                cpu_percent=self._process.cpu_percent(),
-                rss_bytes=self._process.memory_info().rss,
-                fds=self._process.num_fds(),
+                cpu_percent=seen.cpu_percent,
+                rss_bytes=seen.rss_bytes,
+                fds=seen.fds,
                 lag_p99_ms=_p99(lags),
                 schedule_lag_p99_ms=_p99(schedule_lags),
                 dropped=dropped,
@@ -129,10 +130,33 @@ class Health:
                 users=gauges.users,
                 pending=gauges.pending,
                 exhausted=exhausted,
-                steal_percent=getattr(psutil.cpu_times_percent(), "steal", None),
-                udp_drops=max(0, self._udp_drops - udp_before),
+                steal_percent=seen.steal_percent,
+                udp_drops=max(0, seen.udp_drops - before.udp_drops),
             )
             self._write(self.latest)
+
+    def _look(self) -> _Seen:
+        """This process now; where there is no descriptor left to look with, what was seen before."""
+        try:
+            self._seen = _Seen(
+                self._process.cpu_percent(),
+                self._process.memory_info().rss,
+                self._process.num_fds(),
+                getattr(psutil.cpu_times_percent(), "steal", None),
+                udp_receive_drops(),
+            )
+        except OSError as error:
+            self.failed(error)
+            self._seen = self._seen._replace(fds=resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        return self._seen
+
+
+class _Seen(NamedTuple):
+    cpu_percent: float
+    rss_bytes: int
+    fds: int
+    steal_percent: float | None
+    udp_drops: int
 
 
 def _p99(values: list[float]) -> float | None:

@@ -26,6 +26,7 @@ from janusload.errors import ConnectFailed, ConnectionLost, JanusError, Janusloa
 from janusload.janus.connection import Connection
 from janusload.janus.plugins.audiobridge import AudioBridge
 from janusload.janus.protocol import Transaction, created_id
+from janusload.load.health import is_exhausted
 from janusload.records import ProbeRecord, Rung
 
 EVERY_S = 1.0
@@ -95,6 +96,7 @@ class Ladder:
         notice: told at once when a rung is overdue and when it answers again; must not block.
         every_s: from one question of a rung to the next.
         needs_audiobridge: whether not being able to attach is an error; else that rung is left out.
+        on_failure: told why a question could not be asked for want of something of ours; it is not recorded then.
     """
 
     def __init__(
@@ -108,8 +110,10 @@ class Ladder:
         notice: Callable[[Notice], None] = lambda notice: None,
         every_s: float = EVERY_S,
         needs_audiobridge: bool = True,
+        on_failure: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         self._connect = connect
+        self._on_failure = on_failure
         self._every_s = every_s
         self._write = write
         self._deadline_s = deadline_s
@@ -188,6 +192,12 @@ class Ladder:
             ask(due_ns)
         except JanusloadError as error:
             detail = str(error)[:200]
+            if is_exhausted(error):
+                # nobody was asked, for want of descriptors on this side: that says nothing of the server
+                watcher.kill(block=False)
+                self._connecting.discard(due_ns)
+                self._on_failure(error)
+                return
         watcher.kill(block=False)
         now_ns = time.monotonic_ns()
         deadline_s = self._deadline_of(rung)

@@ -44,8 +44,11 @@ class Recorder:
         sessions: which of ours the server should still have.
     """
 
-    def __init__(self, writer: RecordWriter | None, *, request: str = "janus.create") -> None:
+    def __init__(
+        self, writer: RecordWriter | None, *, request: str = "janus.create", source: Source = Source.ARRIVALS
+    ) -> None:
         self.request = request
+        self._source = source
         self.step = -1
         self.outcomes: dict[int, Counter[str]] = {}
         self.window: deque[float | None] = deque(maxlen=WINDOW)
@@ -142,7 +145,7 @@ class Recorder:
             user,
         )
         self._keep(record)
-        if source is _ARRIVALS and name == self.request:
+        if source is self._source and name == self.request:
             counts = self.outcomes.get(step)
             if counts is None:
                 counts = self.outcomes[step] = Counter()

@@ -42,6 +42,7 @@ from janusload.load.shipping import Shipper
 from janusload.load.stage import Stage, Target
 from janusload.load.turns import Turns
 from janusload.media.engine import Engine
+from janusload.media.process import raise_open_files_limit
 from janusload.records import HealthRecord, Record
 from janusload.run_folder import RecordWriter, RunFolder
 from janusload.scenario import parse
@@ -63,6 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     host, _, port = options.master.rpartition(":")
     quiet_locust()
+    raise_open_files_limit()
     if not options.beside_master:
         log.warning("waiting for the master at %s", options.master)
     try:
@@ -195,6 +197,8 @@ class WorkerProcess:
         if scenario.stream is not None:
             self._arrivals = make_arrivals(scenario.stream, stage, self._health, task["index"], task["of"])
         self._player = Player(stage, self._arrivals, task["index"], task["of"], on_dropped=self._health.count_dropped)
+        # before anybody is ready: what is to be sent half a second after `open` needs connections
+        self._player.obey({"order": "open"})
         self._environment.user_classes = [user_class(group) for group in scenario.users]
         equip(self._environment, stage)
         end_lives_on_stop(self._environment)

@@ -83,6 +83,10 @@ _STEP_TAGS = {"act", "repeat", "choose"}
 _SHAPE_TAGS = {"steps", "ramp", "search", "spike", "soak", "churn"}
 
 
+#: keys that hold addresses
+_ADDRESSES = ("server.url", "server.admin")
+
+
 def _faults(fault: Any) -> list[tuple[str, str]]:
     key = ".".join(_path(fault["loc"]))
     if fault["type"] == "several":
@@ -95,6 +99,8 @@ def _faults(fault: Any) -> list[tuple[str, str]]:
     elif fault["type"] == "union_tag_invalid":
         known = fault["ctx"]["expected_tags"].replace("'", "")
         key, reason = f"{key}.kind", f"{fault['ctx']['tag']!r} is no shape of load; known are {known}"
+    elif key in _ADDRESSES:
+        reason += "; put no user or password into it"  # and its value is not shown: one may be in it
     elif fault["type"] not in ("value_error",):
         reason = f"{reason} (it is {fault['input']!r})"
     return [(key, reason)]

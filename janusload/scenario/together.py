@@ -31,6 +31,8 @@ def _of_load(scenario: Scenario) -> Faults:
         if stream is None and scenario.run_time is None:
             faults.append(("run_time", 'is missing: without a [shape] it says how long, as in run_time = "20 s"'))
         return faults
+    if (every := scenario.probes.every) > 1 and scenario.recovery.at_most <= 3 * every:
+        faults.append(("recovery.at_most", f"three probes in a row must fit into it, and there is one in {every:g} s"))
     if scenario.run_time is not None:
         faults.append(("run_time", "the [shape] says already how long the load lasts"))
     if shape.by_users:

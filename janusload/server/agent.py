@@ -37,6 +37,7 @@ from janusload.server.wire import VERSION, encode, encode_recording
 _EVERY_S = 1.0
 _REQUEST_WITHIN_S = 10.0
 _MOST_STREAMS = 8
+_MOST_REQUESTS = 32
 _KEPT = 30
 _STORAGE_WITHIN_S = 0.5
 #: what looking at the recordings of a run may take altogether, and how far behind others it stands for the CPU
@@ -146,8 +147,22 @@ class AgentServer(ThreadingHTTPServer):
         self.sampler = sampler
         self.token = token.encode()
         self.tls = tls
+        self.requests = threading.BoundedSemaphore(_MOST_REQUESTS)
         self.streams = threading.BoundedSemaphore(_MOST_STREAMS)
         self.reader = threading.BoundedSemaphore(1)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        # those who know no token take threads and descriptors, too: so many, and no more
+        if self.requests.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.requests.release()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         # In the thread of the request, so that a slow handshake keeps nobody else waiting.

@@ -131,12 +131,14 @@ class ControlGroups:
         self._follow()
         if self._cpu is None:
             return CpuReading()
-        for group in upwards(self._cpu):
-            quota = _quota(group, self._cpu.version)
-            if quota is not None:
-                stat = _pairs(group / "cpu.stat")
-                return CpuReading(quota, stat.get("nr_periods"), stat.get("nr_throttled"))
-        return CpuReading()
+        quotas = [(_quota(group, self._cpu.version), group) for group in upwards(self._cpu)]
+        limits = [(quota, group) for quota, group in quotas if quota is not None]
+        if not limits:
+            return CpuReading()
+        # each holds for all below it: the least counts
+        quota, group = min(limits, key=lambda each: each[0])
+        stat = _pairs(group / "cpu.stat")
+        return CpuReading(quota, stat.get("nr_periods"), stat.get("nr_throttled"))
 
     def threads_limit(self) -> int | None:
         """The least `pids.max` on the way up; None without one."""

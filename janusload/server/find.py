@@ -68,7 +68,7 @@ class Followed:
 
     def _lives(self) -> bool:
         state, born = _stat(self._proc, self._pid)
-        return state not in _DEAD and born == self._born
+        return not state or (state not in _DEAD and born == self._born)
 
 
 def _main_pid(unit: str) -> int:
@@ -116,11 +116,13 @@ _DEAD = ("Z", "X")
 
 
 def _stat(proc: Path, pid: int) -> tuple[str, str]:
-    """State of a process, and when it began; `X` and nothing if there is none."""
+    """State of a process, and when it began; `X` and nothing if there is none, nothing at all if nobody can look."""
     try:
         text = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return "X", ""
+    except OSError:
+        return "", ""
     fields = text.rpartition(")")[2].split()
     return (fields[0], fields[19]) if len(fields) > 19 else ("", "")
 

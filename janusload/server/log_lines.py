@@ -27,8 +27,9 @@ _HEAD = re.compile(
 #: `secret: x, pin: y` of a room that is created, fields of messages and SDPs that verbose logs hold; where such a value
 #: ends nobody knows, so nothing is left of what follows
 _SECRET = re.compile(
-    r"((?:secret|token|passw(?:or)?d|pwd|ufrag|credential|\b(?:new_)?pin|\bpass|\bha1|a=crypto|inline)s?\b[\"']?"
-    r"(?: \([^)]*\))?\s*[:=]\s*|, secret )(?!\s).+",
+    r"((?:secret|token|passw(?:or)?d|pwd|ufrag|usernamefragment|credential|crypto|authorization|inline"
+    r"|\b(?:new_?|room_?)?pin|\bpass|\bha1|\badmin_?key|[\"']key|[\"']auth|[\"']allowed)s?\b[\"']?"
+    r"(?: \([^)]*\))?\s*[:=]\s*|, secret |://[^/@\s\"]*:(?=[^/@\s\"]+@))(?!\s).+",
     re.IGNORECASE,
 )
 

@@ -17,7 +17,6 @@ _COUNTERS = {
     "written_bytes": "Bytes that Janus wrote to disks",
     "limit_hits": "How often the memory limit of the control group was run into",
     "oom_kills": "Processes of the control group killed for memory",
-    "udp_drops": "Datagrams dropped at full UDP sockets of Janus",
 }
 
 
@@ -33,11 +32,18 @@ class Metrics(Collector):
         self._watch = watch
         self._look: Look | None = None
         self._lines: Counter[str] = Counter()
+        #: of the sockets that are open, as far as known; and what was added to that since we look
+        self._drops: int | None = None
+        self._dropped = 0
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
     def take(self, look: Look) -> None:
         self._look = look
+        if look.seen is not None and (drops := look.seen.server.udp_drops) is not None:
+            # what a socket has dropped goes with it, but a counter must not fall
+            self._dropped += max(0, drops - self._drops) if self._drops is not None else 0
+            self._drops = drops
         for record in look.log:
             self._lines[record.category] += record.lines
 
@@ -61,6 +67,9 @@ class Metrics(Collector):
                     waits = words[0] if words[0] != "lock" else f"lock {words[-1]}"
                     threads.add_metric([group.kind, group.state, waits], group.threads)
                 yield threads
+        drops = CounterMetricFamily("janus_udp_drops", "Datagrams dropped at full UDP sockets of Janus since we look")
+        drops.add_metric([], self._dropped)
+        yield drops
         lines = CounterMetricFamily("janus_log_lines", "Lines of Janus's log", labels=["category"])
         for category, count in self._lines.items():
             lines.add_metric([category], count)
@@ -78,7 +87,7 @@ class Metrics(Collector):
 
 def _of_server(server: ServerRecord) -> Iterator[Metric]:
     for name, value in server._asdict().items():
-        if name in ("t_ns", "udp_worst_port") or not isinstance(value, int | float):
+        if name in ("t_ns", "udp_worst_port", "udp_drops") or not isinstance(value, int | float):
             continue
         if name in _COUNTERS:
             counter = CounterMetricFamily(f"janus_{name}", _COUNTERS[name])

@@ -253,7 +253,7 @@ def _stat(pid: int) -> list[str] | None:
     """Fields of /proc/PID/stat from the state on; the name before it may hold anything, parentheses included."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text.rpartition(")")[2].split()
     return fields if len(fields) > 20 else None
@@ -266,7 +266,11 @@ def _born(pid: int) -> str:
 
 
 def _state(pid: int, born: str) -> str:
-    fields = _stat(pid)
+    """One letter; empty if the process is gone, `?` if nobody can look, as without a descriptor."""
+    try:
+        fields = _stat(pid)
+    except OSError:
+        return "?"
     return fields[0] if fields is not None and fields[19] == born else ""
 
 

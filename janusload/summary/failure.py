@@ -37,6 +37,7 @@ class Failure(Part):
         detected_after_s: from its first sign until it was named while the run went on; absent if it was not.
         recovered_after_s: from the moment the load went away until the server answered again; absent if it never did
             or if nothing had to recover (`rule` says which).
+        recovery_leg: whether the load went away while the run went on, so that the server could be seen to come back.
         lasted_s: from the first sign until everything answered again, where that was while the run went on.
     """
 
@@ -48,6 +49,7 @@ class Failure(Part):
     recovered_after_s: float | None = None
     lasted_s: float | None = None
     evidence: str | None = None
+    recovery_leg: bool = True
 
     @property
     def came_back(self) -> bool:

@@ -146,6 +146,11 @@ def test_transport_limited(tmp_path: Path) -> None:
     assert summary.generator.valid and summary.verdict is Verdict.INCONCLUSIVE
     assert summary.steps[3].rate.attempts == 0 and summary.steps[3].outcomes == {"connect_failed": 2000}
     assert "connections failed" in summary.headline
+    # nor does a soak pass in which nobody got in
+    run = Simulated(outcome=refused).write(tmp_path / "soak")
+    analysis = {**run.read_meta()["analysis"], "climbs": False}
+    run.write_meta(analysis=analysis)
+    assert summarize(run).verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_pool_without_connections_drops_for_the_transports_sake(tmp_path: Path) -> None:

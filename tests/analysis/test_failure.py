@@ -287,6 +287,7 @@ def test_a_session_lock_that_was_held_for_a_while(tmp_path: Path) -> None:
 def test_a_plugin_that_was_stuck_and_came_free_under_load(tmp_path: Path) -> None:
     failure = failure_of(tmp_path, rungs=rungs({Rung.AUDIOBRIDGE_SYNC}, between(30.0, 40.0)), law=knee(9999))
     assert failure.kind is FailureKind.PLUGIN_STUCK and failure.plugin == "audiobridge"
+    assert failure.lasted_s == pytest.approx(10, abs=2) and failure.came_back
 
 
 def test_stuck_without_any_onset(tmp_path: Path) -> None:

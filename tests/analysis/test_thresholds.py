@@ -13,7 +13,7 @@ from janusload.analysis.thresholds import thresholds_of
 from janusload.records import Outcome
 from janusload.report.junit import render
 from janusload.run_folder import RunFolder
-from janusload.summary import Memory, MemoryGrowth, Recordings, Summary, Threshold, Verdict
+from janusload.summary import Failure, Memory, MemoryGrowth, OnsetStatus, Recordings, Summary, Threshold, Verdict
 from tests.analysis.simulated import Simulated
 from tests.report import sample
 
@@ -112,3 +112,29 @@ def test_memory_and_recordings_have_limits() -> None:
     assert thresholds_of(texts[:1], calm, pd.DataFrame())[0].passed
     bare = sample.summary(memory=None, recordings=None)
     assert [each.judged for each in thresholds_of(texts, bare, pd.DataFrame())] == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("failure", "judged", "value"),
+    [
+        ({"kind": "none"}, True, "0 s"),
+        ({"kind": "overload", "recovered_after_s": 2.0}, True, "2 s"),
+        ({"kind": "overload"}, True, "never"),
+        # the load never went away, or it was not the server that could not go on: that tells of no recovery
+        ({"kind": "overload", "recovery_leg": False}, False, "not measured"),
+        ({"kind": "generator_limited"}, False, "not measured"),
+    ],
+)
+def test_a_recovery_that_was_not_watched_is_not_judged(failure: dict[str, object], judged: bool, value: str) -> None:
+    run = sample.summary(failure=Failure(rule="?", **failure))  # type: ignore[arg-type]
+    (found,) = thresholds_of(["recovery < 10 s"], run, pd.DataFrame())
+    assert (found.judged, found.value) == (judged, value)
+
+
+def test_an_onset_above_a_step_that_proves_nothing_lies_at_or_below_the_bad_one() -> None:
+    onset = sample.summary().onset.model_copy(
+        update={"status": OnsetStatus.LOWER_UNPROVEN, "load": None, "load_bracket": (None, 200.0)}
+    )
+    run = sample.summary(onset=onset)
+    found = thresholds_of(["onset load > 300/s", "onset load > 100/s"], run, pd.DataFrame())
+    assert [(each.judged, each.passed) for each in found] == [(True, False), (False, False)]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 
 import gevent
 import gevent.monkey
+import pytest
 
 from janusload.errors import ConnectFailed, MediaError
 from janusload.load.health import Gauges, Health, is_exhausted, udp_receive_drops
@@ -57,3 +59,25 @@ def test_datagrams_that_find_no_room_are_counted() -> None:
         for _ in range(200):
             sender.sendto(b"x" * 1000, receiver.getsockname())
     assert udp_receive_drops() > before
+
+
+def test_without_descriptors_it_goes_on_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    records: list[HealthRecord] = []
+    health = Health(records.append, lambda: Gauges(0, 0))  # type: ignore[arg-type]
+    health.start()
+
+    def full() -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    gevent.sleep(1.1)
+    monkeypatch.setattr(health._process, "num_fds", full)
+    gevent.sleep(1.1)
+    monkeypatch.undo()
+    gevent.sleep(1.1)
+    health.stop()
+    before, meanwhile, after = records[:3]
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert (before.exhausted, before.fds < limit) == (0, True)
+    assert (meanwhile.fds, meanwhile.rss_bytes) == (limit, before.rss_bytes)
+    # counted in the same second or in the next
+    assert meanwhile.exhausted + after.exhausted == 1 and after.fds < limit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import socket
 import subprocess
@@ -15,7 +17,7 @@ from typing import Any
 import gevent
 import pytest
 
-from janusload.errors import MediaError
+from janusload.errors import ConnectFailed, MediaError
 from janusload.janus.connection import Connection
 from janusload.load.assembly import make_ladder
 from janusload.load.probes import OVERDUE_S, Ladder, Notice
@@ -301,3 +303,25 @@ def test_it_costs_a_real_janus_less_than_a_hundredth_of_a_core() -> None:
     found = re.search(r"costs (-?[\d.]+) % of a core; (\d+) rungs", done.stdout)
     assert found is not None, done.stdout
     assert 0.0 < float(found[1]) < 1.0 and int(found[2]) == len(Rung), done.stdout
+
+
+def test_what_could_not_be_asked_for_want_of_descriptors_says_nothing_of_the_server() -> None:
+    failures: list[BaseException] = []
+    with FakeJanus() as janus:
+        full = False
+
+        def connect() -> Connection:
+            if full:
+                error = ConnectFailed("no socket: too many open files", phase="tcp")
+                raise error from OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return Connection(janus.url, timeout_s=2)
+
+        with ladder(janus, connect=connect, every_s=0.2, on_failure=failures.append) as kept:
+            wait_until(lambda: kept.ok()["tcp"] >= 2)
+            full = True
+            wait_until(lambda: len(failures) >= 3)
+            upgrades = kept.ok()["ws_upgrade"]
+            wait_until(lambda: len(failures) >= 6)
+            assert not kept.missed() and not kept.told("unanswered")
+            # the others go on over the connection that there is
+            assert kept.ok()["ws_upgrade"] <= upgrades + 1 and kept.ok()["ping"] > upgrades

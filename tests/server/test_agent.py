@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -12,8 +14,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -25,6 +28,7 @@ from janusload.log_categories import LogCategory
 from janusload.records import LogRecord, Rung, ServerRecord, ThreadRecord
 from janusload.server.agent import AgentServer, Sampler
 from janusload.server.log import FileSource, LogWatch
+from janusload.server.metrics import Metrics
 from janusload.server.process import Observation
 from janusload.server.remote import AgentWatch, Refused
 from janusload.server.threads import ThreadTable
@@ -315,3 +319,28 @@ def test_the_command_refuses_what_would_be_unsafe(tmp_path: Path) -> None:
     done = command("--janus", "999999999", "--listen", "127.0.0.1:0", JANUSLOAD_AGENT_TOKEN=TOKEN)
     assert done.returncode == 1 and "no process" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_those_who_know_no_token_take_no_more_than_their_share() -> None:
+    with agent(os.getpid(), None) as server, ExitStack() as stack:
+        before = threading.active_count()
+        for _ in range(80):
+            # a head that is never finished
+            idle = stack.enter_context(socket.create_connection(server.server_address[:2], timeout=5))
+            with contextlib.suppress(OSError):
+                idle.sendall(b"GET / HTTP/1.1\r\n")
+        wait_until(lambda: threading.active_count() > before + 20)
+        assert threading.active_count() <= before + 32
+        stack.close()
+        wait_until(lambda: threading.active_count() <= before + 2)
+        assert get(server, "/metrics")[0] == 200
+
+
+def test_drops_of_sockets_that_are_gone_are_still_counted() -> None:
+    metrics = Metrics(SimpleNamespace(process=None))  # type: ignore[arg-type]
+    exported = []
+    for drops in (5, 100, 40, 70):
+        server = ServerRecord(0, 1.0, None, None, None, None, 3, 4, "S", udp_drops=drops)
+        metrics.take(Look(Observation(server, None), [], []))
+        exported.append(float(re.findall(r"^janus_udp_drops_total (.*)$", metrics.text().decode(), re.MULTILINE)[0]))
+    assert exported == [0, 95, 95, 125]

@@ -55,6 +55,9 @@ def test_version_2_with_the_limit_further_up(tmp_path: Path, monkeypatch: pytest
     assert found.memory().dirty_limit_bytes == 400
     assert found.cpu() == CpuReading(8.0, 10, 4)
     assert found.threads_limit() == 90
+    # its own quota is the larger one
+    write(own, cpu__max="400000 100000\n", cpu__stat="nr_periods 10\nnr_throttled 0\n")
+    assert found.cpu() == CpuReading(8.0, 10, 4)
 
 
 def test_version_1(tmp_path: Path) -> None:

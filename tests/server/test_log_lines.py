@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from janusload.janus import redaction
 from janusload.log_categories import CURVES, HARMLESS, LogCategory
 from janusload.server.log_lines import classify, parse, visible, without_secrets
 
@@ -75,6 +76,15 @@ def test_hostile_lines_are_harmless_where_they_are_shown(hostile: str) -> None:
         "a=ice-pwd:s3cret",
         "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:s3cret",
         "admin_secret = s3cret",
+        '"admin_key": "s3cret"',
+        '"room_pin": "s3cret"',
+        '"newpin":"s3cret"',
+        '"audiocrypto": "s3cret"',
+        '{"srtp_crypto": "s3cret", "key": "s3cret"}',
+        '"allowed": ["s3cret", "s3cret"]',
+        '"usernameFragment": "s3cret"',
+        "Authorization: Bearer s3cret",
+        "connecting to wss://user:s3cret@host/janus",
     ],
 )
 def test_secrets_of_a_verbose_log_are_not_kept(line: str) -> None:
@@ -91,3 +101,12 @@ def test_what_a_person_is_called_is_no_failure(name: str) -> None:
 def test_any_text_is_classified_and_shown(text: str) -> None:
     classify(text)
     assert "\x1b" not in visible(text)
+
+
+def test_what_is_a_secret_in_a_message_is_one_in_the_log() -> None:
+    names = {*redaction._NAMES, *redaction._PARTS, "admin_key", "room_pin", "new_pin"}
+    kept = {name: without_secrets(f'"{name}": "s3cret"') for name in names}
+    assert not [name for name, line in kept.items() if "s3cret" in line]
+    # and no more than that
+    for line in ("Keyframe: 12", "monkey: 3", "opinion: yes", "ws://127.0.0.1:8188/janus: up", "allowed to join"):
+        assert without_secrets(line) == line
