@@ -257,7 +257,7 @@ def test_tcp_open_but_no_websocket(answer: bytes) -> None:
         assert failed.value.phase == "ws_upgrade"
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1", "127.0.0.1:8188", "ws://"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "127.0.0.1:8188", "ws://", "ws://127.0.0.1:99999"])
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(UsageError, match="ws://HOST:PORT"):
         Connection(url)

@@ -138,3 +138,18 @@ def test_a_frozen_server_shows_in_the_high_quantiles() -> None:
     # two of the five seconds of arrivals fell into the freeze: evenly from none to all of it
     assert waits[round(0.99 * 500) - 1] > 0.9 * frozen_s
     assert sum(wait > 0.5 * frozen_s for wait in waits) >= 0.8 * 100 * 0.5 * frozen_s
+
+
+def test_a_pool_that_is_open_is_not_opened_again() -> None:
+    """A worker of a fleet opens it before it is ready, and is told to later."""
+    with FakeJanus() as janus:
+        kept = Kept()
+
+        def connect(number: int) -> Connection:
+            return Connection(janus.url, timeout_s=1, observer=kept.observer(f"stream-{number}", Source.ARRIVALS))
+
+        arrivals = Arrivals(connect, 3, 1.0, Health(lambda record: None, lambda: Gauges(0, 0)))
+        arrivals.open()
+        arrivals.open()
+        arrivals.close()
+    assert len([each for each in kept.records if isinstance(each, RequestRecord) and each.name == "ws.connect"]) == 3

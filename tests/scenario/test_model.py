@@ -72,3 +72,13 @@ def test_no_toml_and_no_file(tmp_path: Path) -> None:
 def test_parts_that_belong_together(tmp_path: Path) -> None:
     assert "belong together" in faults(tmp_path, 'name = "x"\nasks = "?"\n[stream]\n')[""]
     assert "nothing to do" in faults(tmp_path, 'name = "x"\nasks = "?"\n')[""]
+
+
+@pytest.mark.parametrize("key", ["url", "admin"])
+def test_a_password_in_an_address_is_refused_and_not_shown(tmp_path: Path, key: str) -> None:
+    scheme = {"url": "ws", "admin": "http"}[key]
+    found = faults(
+        tmp_path,
+        f'run_time = "5 s"\n[server]\n{key} = "{scheme}://admin:hunter2@janus.example:8188"\n[stream]\nrate = "1/s"\n',
+    )
+    assert "no user or password" in found[f"server.{key}"] and "hunter2" not in str(found)
