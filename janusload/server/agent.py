@@ -135,6 +135,7 @@ class AgentServer(ThreadingHTTPServer):
 
     daemon_threads = True
     allow_reuse_address = True
+    request_queue_size = 128  # socketserver's 5 keep others waiting for seconds as soon as somebody floods it
 
     def __init__(
         self, address: tuple[str, int], sampler: Sampler, token: str, tls: ssl.SSLContext | None = None
