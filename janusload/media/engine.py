@@ -191,7 +191,9 @@ class Engine:
         """What the worker is told to make."""
         if clip == "tone":
             clip = f"tone:{self._mixes.tone(mix)}"
-        if hear is None:
+        if hear is None and clip == "chirp":
+            hear = False  # others are to hear it: where few listen it must not be the one
+        elif hear is None:
             # the first, and then evenly
             hear = math.ceil((self._sampled + 1) * self._hear_share) > math.ceil(self._sampled * self._hear_share)
             hear = hear and sum(carrier.listeners for carrier in self._carriers) < MOST_LISTENERS

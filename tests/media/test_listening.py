@@ -142,3 +142,12 @@ def test_what_is_told_of_a_look_is_plain_data() -> None:
         "chirps": [(17, True)],
         "packets": 100,
     }
+
+
+def test_the_sample_of_listeners_leaves_the_chirper_out() -> None:
+    engine = Engine(hear_share=0.2)
+    names = ("chirp", "tone", "tone", "tone", "chirp", "tone", "tone", "tone")
+    makings = [engine._making(clip, "opus", 20, "", "room", None, None) for clip in names]
+    # of six others a fifth: the first, and the sixth
+    assert [making["hear"] for making in makings] == [False, True, False, False, False, False, False, True]
+    assert engine._making("chirp", "opus", 20, "", "room", True, None)["hear"]
