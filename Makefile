@@ -33,7 +33,7 @@ check: setup browser  ## lint, format, types, tests with coverage
 check-statistics: setup  ## how right the onset is: 1,000 simulated runs of each of 23 servers (some ten minutes)
 	$(PYTHON) -m tests.analysis.check_statistics 1000 2
 
-bench-media: setup  ## CPU and memory per participant: aiortc, pion, ours, the floor (a quarter of an hour)
+bench-media: setup  ## CPU and memory per participant: aiortc, pion, ours, the floor (some 25 minutes)
 	@.ci/bench-packages
 	@$(PYTHON) -m tests.benchmarks.bench_media
 

@@ -217,12 +217,13 @@ class Watcher:
         if not self._ended:  # afterwards it is told to stop
             self._exit_status = status
         self._stalls.signal = -status if status is not None and status < 0 else None
+        # the log first: it may tell why a process went
+        self._stalls.look(None, None, look.log)
         for seen in look.observations:
             self._stalls.look(seen.server, seen.threads.records() if seen.threads is not None else None, [])
             if seen.server.state == "":
                 # what comes next may be of the process that took its place
                 self._judge()
-        self._stalls.look(None, None, look.log)
 
     def _judge(self) -> None:
         if self._ended or time.monotonic() < self._blind_until_s:

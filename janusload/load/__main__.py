@@ -27,6 +27,7 @@ import gevent
 import gevent.event
 from locust.env import Environment
 
+from janusload import descriptors
 from janusload import scenario as scenarios
 from janusload.errors import JanusloadError, UsageError
 from janusload.load.arrivals import Arrivals
@@ -52,7 +53,6 @@ from janusload.load.progress import Progress
 from janusload.load.rooms import rooms
 from janusload.load.stage import Announce, Stage, Target
 from janusload.media.engine import Engine
-from janusload.media.process import raise_open_files_limit
 from janusload.records import HealthRecord, MediaRecord, PeerEventRecord, ProbeRecord, Record
 from janusload.run_folder import RunFolder
 from janusload.scenario import Scenario
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
 def perform(folder: RunFolder, announce: Announce, stop: gevent.event.Event) -> str:
     """Carry a run through, or until `stop` is set; returns how it ended. Raises JanusloadError if it could not be."""
     quiet_locust()
-    raise_open_files_limit()
+    descriptors.raise_limit()
     meta = folder.read_meta()
     scenario, _ = scenarios.load(folder.path / "scenario.toml", meta.get("scenario", {}).get("changes", ()))
     target = Target(

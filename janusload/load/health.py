@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import gevent
 import psutil
 
+from janusload import descriptors
 from janusload.records import HealthRecord, Record
 
 #: ticks so often that the p99 of a second is more than its worst moment
@@ -147,7 +147,7 @@ class Health:
             )
         except OSError as error:
             self.failed(error)
-            self._seen = self._seen._replace(fds=resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+            self._seen = self._seen._replace(fds=descriptors.count())
         return self._seen
 
 

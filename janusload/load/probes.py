@@ -22,7 +22,7 @@ import gevent
 import gevent.event
 import gevent.lock
 
-from janusload.errors import ConnectFailed, ConnectionLost, JanusError, JanusloadError
+from janusload.errors import ConnectFailed, ConnectionLost, CoreError, JanusError, JanusloadError, PluginError
 from janusload.janus.connection import Connection
 from janusload.janus.plugins.audiobridge import AudioBridge
 from janusload.janus.protocol import Transaction, created_id
@@ -192,7 +192,7 @@ class Ladder:
             ask(due_ns)
         except JanusloadError as error:
             detail = str(error)[:200]
-            if is_exhausted(error):
+            if is_exhausted(error) and not isinstance(error, CoreError | PluginError):
                 # nobody was asked, for want of descriptors on this side: that says nothing of the server
                 watcher.kill(block=False)
                 self._connecting.discard(due_ns)

@@ -29,7 +29,7 @@ import gevent.event
 from locust.env import Environment
 from locust.exception import RPCError
 
-from janusload import __version__
+from janusload import __version__, descriptors
 from janusload.errors import JanusloadError
 from janusload.load.assembly import hear_share, make_arrivals, make_recorder, media_workers, tls_of, wire_log
 from janusload.load.environment import LEAVE_WITHIN_S, end_lives_on_stop, equip, quiet_locust, user_class
@@ -42,7 +42,6 @@ from janusload.load.shipping import Shipper
 from janusload.load.stage import Stage, Target
 from janusload.load.turns import Turns
 from janusload.media.engine import Engine
-from janusload.media.process import raise_open_files_limit
 from janusload.records import HealthRecord, Record
 from janusload.run_folder import RecordWriter, RunFolder
 from janusload.scenario import parse
@@ -64,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     host, _, port = options.master.rpartition(":")
     quiet_locust()
-    raise_open_files_limit()
+    descriptors.raise_limit()
     if not options.beside_master:
         log.warning("waiting for the master at %s", options.master)
     try:

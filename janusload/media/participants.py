@@ -257,7 +257,8 @@ class PlainPeer(Participant):
             payload_type: what the far end expects; None for what `open` said.
 
         Raises:
-            MediaError: phase `ice`; the address is public and that was not allowed, or cannot be reached.
+            MediaError: phase `ice`; the address is public and that was not allowed, or cannot be reached. Phase
+                `media`; no such payload type.
             WorkerLost: the worker is gone.
         """
         self._ask("connect", timeout_s, ip=ip, port=port, payload_type=payload_type)

@@ -18,12 +18,6 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def raise_open_files_limit() -> None:
-    """As many open files as we may have: a peer is one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def take_real_time() -> bool:
     """Let this thread, and those that it starts, run before all that is not real-time; False if that is not allowed.
 
@@ -55,11 +49,3 @@ class Memory:
     def rss_bytes(self) -> int:
         """How much there is."""
         return int(os.pread(self._statm, 200, 0).split()[1]) * resource.getpagesize()
-
-
-def open_files() -> int:
-    """Open descriptors of this process; the limit of them where there is none left to look with."""
-    try:
-        return len(os.listdir("/proc/self/fd"))
-    except OSError:
-        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -20,6 +20,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from janusload import descriptors
 from janusload.addresses import is_private
 from janusload.errors import MediaError
 from janusload.media import clips, ice, impairment, messages, sdp
@@ -31,7 +32,7 @@ from janusload.media.listening import Listening, row
 from janusload.media.messages import Message, TickChoice
 from janusload.media.peer import Peer, SharedCertificate
 from janusload.media.plain import PlainPeer
-from janusload.media.process import Memory, die_with_parent, open_files, raise_open_files_limit, take_real_time
+from janusload.media.process import Memory, die_with_parent, take_real_time
 from janusload.media.pump import Pump
 from janusload.media.quality import Lateness
 from janusload.media.telling import Telling
@@ -368,7 +369,7 @@ class Worker:
                     "t_ns": now,
                     "cpu_percent": round(100 * (cpu - cpu_ns) / (now - since_ns), 2),
                     "rss_bytes": self._memory.rss_bytes(),
-                    "fds": open_files(),
+                    "fds": descriptors.count(),
                     "lag_p99_ms": self._lag.take().p99_ms,
                     "pacing": self._pump.take_pacing(),
                     "tick": self._pump.tick,
@@ -403,7 +404,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     die_with_parent(options.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise_open_files_limit()
+    descriptors.raise_limit()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     sock = socket.socket(fileno=options.fd)
     try:

@@ -99,8 +99,8 @@ def _faults(fault: Any) -> list[tuple[str, str]]:
     elif fault["type"] == "union_tag_invalid":
         known = fault["ctx"]["expected_tags"].replace("'", "")
         key, reason = f"{key}.kind", f"{fault['ctx']['tag']!r} is no shape of load; known are {known}"
-    elif key in _ADDRESSES:
-        reason += "; put no user or password into it"  # and its value is not shown: one may be in it
+    elif key in _ADDRESSES and "@" in str(fault["input"]):
+        reason += "; put no user or password into it"  # nor is the value shown
     elif fault["type"] not in ("value_error",):
         reason = f"{reason} (it is {fault['input']!r})"
     return [(key, reason)]

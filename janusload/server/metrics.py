@@ -67,9 +67,11 @@ class Metrics(Collector):
                     waits = words[0] if words[0] != "lock" else f"lock {words[-1]}"
                     threads.add_metric([group.kind, group.state, waits], group.threads)
                 yield threads
-        drops = CounterMetricFamily("janus_udp_drops", "Datagrams dropped at full UDP sockets of Janus since we look")
-        drops.add_metric([], self._dropped)
-        yield drops
+        if self._drops is not None:
+            what = "Datagrams dropped at full UDP sockets of Janus since we look"
+            drops = CounterMetricFamily("janus_udp_drops", what)
+            drops.add_metric([], self._dropped)
+            yield drops
         lines = CounterMetricFamily("janus_log_lines", "Lines of Janus's log", labels=["category"])
         for category, count in self._lines.items():
             lines.add_metric([category], count)

@@ -14,8 +14,9 @@ import sys
 import time
 from typing import Any
 
+from janusload import descriptors
 from janusload.media import clips
-from janusload.media.process import raise_open_files_limit, take_real_time
+from janusload.media.process import take_real_time
 from janusload.media.pump import Pump
 from janusload.media.worker import SWITCH_INTERVAL_S
 from tests.media.flows import session, udp
@@ -28,7 +29,7 @@ def main() -> None:
         sys.stdout.write(json.dumps(message) + "\n")
         sys.stdout.flush()
 
-    raise_open_files_limit()
+    descriptors.raise_limit()
     take_real_time()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     clip = clips.make("speech")

@@ -66,11 +66,11 @@ def test_without_descriptors_it_goes_on_and_says_so(monkeypatch: pytest.MonkeyPa
     health = Health(records.append, lambda: Gauges(0, 0))  # type: ignore[arg-type]
     health.start()
 
-    def full() -> int:
+    def full(path: str) -> list[str]:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     gevent.sleep(1.1)
-    monkeypatch.setattr(health._process, "num_fds", full)
+    monkeypatch.setattr(os, "listdir", full)
     gevent.sleep(1.1)
     monkeypatch.undo()
     gevent.sleep(1.1)

@@ -26,6 +26,17 @@ def follow(janus: EchoTest, handle: int, peer: Peer, **body: object) -> None:
     peer.connected()
 
 
+AUDIO = {"type": "audio", "mid": "a", "codec": "opus", "pt": 111, "port": 0}
+VIDEO = {"type": "video", "mid": "v", "codec": "vp8", "pt": 96, "port": 0}
+
+
+def mountpoint(janus: EchoTest, handle: int, *media: dict[str, object]) -> tuple[int, int]:
+    """A new mountpoint, and the port that takes its audio."""
+    created = janus.ask(handle, request="create", type="rtp", media=list(media))
+    stream = created["plugindata"]["data"]["stream"]
+    return stream["id"], next(each["port"] for each in stream["ports"] if each["type"] == "audio")
+
+
 def recordings(janus: EchoTest, handle: int) -> list[int]:
     return [each["id"] for each in janus.ask(handle, request="list")["plugindata"]["data"]["list"]]
 
@@ -124,15 +135,12 @@ def test_a_mountpoint_fed_with_plain_rtp_is_watched(lab: Lab, engine: Engine) ->
         engine.peer("viewer", clip="silence", route_to=lab.address) as viewer,
     ):
         handle = janus.attach("streaming")
-        media = [{"type": "audio", "mid": "a", "codec": "opus", "pt": 111, "port": 0}]
-        created = janus.ask(handle, request="create", type="rtp", name="audio-test", media=media)
-        stream = created["plugindata"]["data"]["stream"]
-        (port,) = [each["port"] for each in stream["ports"]]
+        stream, port = mountpoint(janus, handle, AUDIO)
         feed.open()
         feed.connect(lab.address, port)
-        follow(janus, handle, viewer, request="watch", id=stream["id"])
+        follow(janus, handle, viewer, request="watch", id=stream)
         until(lambda: hears(viewer))
-        janus.ask(handle, request="destroy", id=stream["id"])
+        janus.ask(handle, request="destroy", id=stream)
 
 
 def test_of_a_mountpoint_with_video_the_audio_is_heard(lab: Lab, engine: Engine) -> None:
@@ -143,21 +151,15 @@ def test_of_a_mountpoint_with_video_the_audio_is_heard(lab: Lab, engine: Engine)
         engine.peer("viewer-2", clip="silence", route_to=lab.address) as viewer,
     ):
         handle = janus.attach("streaming")
-        media = [
-            {"type": "video", "mid": "v", "codec": "vp8", "pt": 96, "port": 0},
-            {"type": "audio", "mid": "a", "codec": "opus", "pt": 111, "port": 0},
-        ]
-        created = janus.ask(handle, request="create", type="rtp", name="both", media=media)
-        stream = created["plugindata"]["data"]["stream"]
-        port = next(each["port"] for each in stream["ports"] if each["type"] == "audio")
+        stream, port = mountpoint(janus, handle, VIDEO, AUDIO)
         feed.open()
         feed.connect(lab.address, port)
-        offer = janus.ask(handle, request="watch", id=stream["id"])["jsep"]
+        offer = janus.ask(handle, request="watch", id=stream)["jsep"]
         assert [line[:7] for line in offer["sdp"].splitlines() if line.startswith("m=")] == ["m=video", "m=audio"]
         janus.ask(handle, jsep=viewer.answer(offer), request="start")
         viewer.connected()
         until(lambda: hears(viewer))
-        janus.ask(handle, request="destroy", id=stream["id"])
+        janus.ask(handle, request="destroy", id=stream)
 
 
 def test_a_janus_with_ice_lite(engine: Engine, tmp_path: Path) -> None:
@@ -173,11 +175,8 @@ def test_a_janus_with_ice_lite(engine: Engine, tmp_path: Path) -> None:
         echo.accept(janus.call(janus.attach(), echo.offer()))
         until(lambda: hears(echo))
         handle = janus.attach("streaming")
-        media = [{"type": "audio", "mid": "a", "codec": "opus", "pt": 111, "port": 0}]
-        stream = janus.ask(handle, request="create", type="rtp", name="lite", media=media)["plugindata"]["data"][
-            "stream"
-        ]
+        stream, port = mountpoint(janus, handle, AUDIO)
         feed.open()
-        feed.connect(lite.address, stream["ports"][0]["port"])
-        follow(janus, handle, viewer, request="watch", id=stream["id"])
+        feed.connect(lite.address, port)
+        follow(janus, handle, viewer, request="watch", id=stream)
         until(lambda: hears(viewer))

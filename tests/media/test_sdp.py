@@ -48,6 +48,19 @@ def offer() -> str:
     return sdp.describe(kind="offer", ice=ICE, candidates=[CANDIDATE], fingerprint=FINGERPRINT, ssrc=7, cname="c")
 
 
+def answered(text: str) -> str:
+    """Our answer to an offer."""
+    return sdp.describe(
+        kind="answer",
+        ice=ICE,
+        candidates=[CANDIDATE],
+        fingerprint=FINGERPRINT,
+        ssrc=7,
+        cname="c",
+        answering=sdp.read(text, offering=True),
+    )
+
+
 def test_the_answer_of_janus() -> None:
     remote = sdp.read(ANSWER, offering=False)
     assert (remote.codec, remote.payload_type, remote.clock_rate) == ("opus", 111, 48_000)
@@ -89,18 +102,10 @@ def test_our_offer_has_what_janus_needs_and_one_fingerprint() -> None:
 )
 def test_the_answer_mirrors_the_offer(theirs: str, ours: str, sends: bool, receives: bool) -> None:
     given = offer().replace("a=sendrecv", f"a={theirs}").replace("111", "96").replace("mid:0", "mid:audio")
-    remote = sdp.read(given.replace("a=extmap:1 ", "a=extmap:5 "), offering=True)
+    given = given.replace("a=extmap:1 ", "a=extmap:5 ")
+    remote = sdp.read(given, offering=True)
     assert (remote.sends, remote.receives) == (sends, receives)
-    answer = sdp.describe(
-        kind="answer",
-        ice=ICE,
-        candidates=[CANDIDATE],
-        fingerprint=FINGERPRINT,
-        ssrc=7,
-        cname="c",
-        answering=remote,
-    )
-    lines = answer.split("\r\n")
+    lines = answered(given).split("\r\n")
     assert f"a={ours}" in lines
     assert {"a=setup:active", "a=rtpmap:96 opus/48000/2", "a=mid:audio", "a=group:BUNDLE audio"} <= set(lines)
     assert f"a=extmap:5 {sdp.AUDIO_LEVEL}" in lines
@@ -165,19 +170,6 @@ def test_a_payload_type_that_does_not_fit_into_a_header_is_refused(payload_type:
     with pytest.raises(MediaError, match=f"payload type of {payload_type}") as caught:
         sdp.read(text, offering=False)
     assert caught.value.phase == "sdp"
-
-
-def answered(text: str) -> str:
-    remote = sdp.read(text, offering=True)
-    return sdp.describe(
-        kind="answer",
-        ice=ICE,
-        candidates=[CANDIDATE],
-        fingerprint=FINGERPRINT,
-        ssrc=7,
-        cname="c",
-        answering=remote,
-    )
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [("actpass", "active"), ("active", "passive"), ("passive", "active")])
